@@ -1,0 +1,1 @@
+"""The catalogue of this distribution; imports no torch."""

@@ -1,0 +1,101 @@
+"""What a plugin author imports. Nothing here imports another room of the harness.
+
+The names below are loaded on first use, so that a plugin's catalogue, and the command line that lists
+it, never import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rmtl_bench.contracts.backbone import Backbone
+    from rmtl_bench.contracts.batch import Batch, SplitRows
+    from rmtl_bench.contracts.catalogue import (
+        BackboneInfo,
+        DatasetInfo,
+        Description,
+        MetricInfo,
+        Parameter,
+        WeightingInfo,
+        hookimpl,
+    )
+    from rmtl_bench.contracts.cell import Cell, Component, EpochRecord, Outcome
+    from rmtl_bench.contracts.dataset import Dataset, SessionTable
+    from rmtl_bench.contracts.errors import (
+        DataError,
+        Diverged,
+        PluginError,
+        RmtlBenchError,
+        StoreError,
+        UsageError,
+    )
+    from rmtl_bench.contracts.layers import FieldEmbedding, ParallelMLP
+    from rmtl_bench.contracts.metric import Predictions
+    from rmtl_bench.contracts.schema import CategoricalField, Schema, Task
+    from rmtl_bench.contracts.stage import Evaluation, Stage, StageContext, StepReport
+    from rmtl_bench.contracts.weighting import (
+        GradientWeighting,
+        LossWeighting,
+        StagedWeighting,
+        TaskLosses,
+        Weighted,
+        Weighting,
+    )
+
+_MODULE_OF = {
+    "Backbone": "backbone",
+    "BackboneInfo": "catalogue",
+    "Batch": "batch",
+    "CategoricalField": "schema",
+    "Cell": "cell",
+    "Component": "cell",
+    "DataError": "errors",
+    "Dataset": "dataset",
+    "DatasetInfo": "catalogue",
+    "Description": "catalogue",
+    "Diverged": "errors",
+    "EpochRecord": "cell",
+    "Evaluation": "stage",
+    "FieldEmbedding": "layers",
+    "GradientWeighting": "weighting",
+    "LossWeighting": "weighting",
+    "MetricInfo": "catalogue",
+    "Outcome": "cell",
+    "ParallelMLP": "layers",
+    "Parameter": "catalogue",
+    "PluginError": "errors",
+    "Predictions": "metric",
+    "RmtlBenchError": "errors",
+    "Schema": "schema",
+    "SessionTable": "dataset",
+    "SplitRows": "batch",
+    "Stage": "stage",
+    "StageContext": "stage",
+    "StagedWeighting": "weighting",
+    "StepReport": "stage",
+    "StoreError": "errors",
+    "Task": "schema",
+    "TaskLosses": "weighting",
+    "UsageError": "errors",
+    "Weighted": "weighting",
+    "Weighting": "weighting",
+    "WeightingInfo": "catalogue",
+    "hookimpl": "catalogue",
+}
+
+__all__ = [
+    *_MODULE_OF,
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{module}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_MODULE_OF)

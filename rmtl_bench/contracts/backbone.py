@@ -1,0 +1,44 @@
+"""The contract of a backbone: a multi-task model that returns one logit a task."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from rmtl_bench.contracts.batch import Batch
+from rmtl_bench.contracts.layers import FieldEmbedding
+from rmtl_bench.contracts.schema import Schema
+
+
+class Backbone(nn.Module, ABC):
+    """A multi-task model for any number of tasks.
+
+    Losses are binary cross-entropies of logits; a model that multiplies probabilities (ESMM) returns the
+    logit of the product. All randomness comes from torch's default generator, which the trainer seeds.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        self.schema = schema
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Tensor:
+        """Return float32 logits [B, K], in the order of ``schema.tasks``."""
+
+    def embedding_parameters(self) -> list[nn.Parameter]:
+        """Return the embedding tables: by default, those of every :class:`FieldEmbedding` inside."""
+        return [
+            parameter
+            for module in self.modules()
+            if isinstance(module, FieldEmbedding)
+            for parameter in module.parameters()
+        ]
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Return the dense parameters that every task's loss depends on, embeddings left out.
+
+        They are what a gradient weighting looks at. Empty for a model that shares nothing; its description
+        then does not provide ``shared-parameters``.
+        """
+        return []

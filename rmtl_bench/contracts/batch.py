@@ -1,0 +1,51 @@
+"""Batches, and the rows of a split from which they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """B rows of a session table, on the training device.
+
+    ``categorical`` int32 [B, F]; ``numerical`` float32 [B, D]; ``labels`` float32 [B, K], 0 where missing;
+    ``label_mask`` bool [B, K], True where a label is known, or ``None`` when all are; ``session`` and ``user``
+    int32 [B]; ``rows`` int64 [B], the positions of the rows in their split.
+    """
+
+    categorical: Tensor
+    numerical: Tensor
+    labels: Tensor
+    label_mask: Tensor | None
+    session: Tensor
+    user: Tensor
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return self.labels.shape[0]
+
+
+class SplitRows(Protocol):
+    """The rows of one split, resident on the training device, in session order."""
+
+    labels: Tensor
+    """float32 [N, K], 0 where missing."""
+    label_mask: Tensor | None
+    """bool [N, K], or ``None`` when no label is missing."""
+    session_end: Tensor
+    """uint8 [N]: 0 where row i+1 continues the session, 1 where the session ends, 2 where the split cuts it."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: Tensor) -> Batch:
+        """Return the rows at the int64 positions ``rows`` [B]."""
+        ...
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Return all rows in order, ``size`` at a time."""
+        ...

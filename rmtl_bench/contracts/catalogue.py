@@ -1,0 +1,166 @@
+"""Descriptions: what a plugin says of its backbones, weightings, data sets and metrics.
+
+A description is data. It names its class lazily (``"package.module:Class"``), so that listing every
+plugin costs milliseconds and imports neither torch nor a model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pluggy
+
+from rmtl_bench.contracts.errors import UsageError, did_you_mean
+
+PROJECT = "rmtl_bench"
+"""pluggy's project name, and the entry-point group in which plugins are looked for."""
+
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+_KINDS = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "ints": "a list of whole numbers",
+    "floats": "a list of numbers",
+    "strs": "a list of texts",
+}
+
+
+def _kind_of(default: Any) -> str:
+    if isinstance(default, tuple):
+        return _kind_of(default[0]) + "s" if default else "floats"
+    return type(default).__name__
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a plugin: its default, its meaning, and what values can be.
+
+    ``kind`` is inferred from the default (``bool``, ``int``, ``float``, ``str``, or a list of the last
+    three: ``ints``, ``floats``, ``strs``); state it where the default is an empty tuple.
+    ``minimum`` and ``maximum`` are inclusive and hold for every element of a list.
+    """
+
+    default: Any
+    help: str
+    kind: str = ""
+    choices: tuple[Any, ...] = ()
+    minimum: float = -math.inf
+    maximum: float = math.inf
+
+    def __post_init__(self) -> None:
+        if isinstance(self.default, list):
+            object.__setattr__(self, "default", tuple(self.default))
+        if not self.kind:
+            object.__setattr__(self, "kind", _kind_of(self.default))
+        if self.kind not in _KINDS:
+            raise ValueError(f"parameter kind {self.kind!r} is none of {', '.join(_KINDS)}")
+
+    def check(self, value: Any, owner: str, name: str) -> Any:
+        """Return ``value`` in its canonical type, or raise :class:`UsageError` naming what is right."""
+
+        def refuse(right: str) -> UsageError:
+            return UsageError(f"{owner}: parameter {name!r} is {value!r}; it takes {right}")
+
+        if self.kind.endswith("s"):
+            if not isinstance(value, (list, tuple)):
+                raise refuse(_KINDS[self.kind])
+            checked: Any = tuple(self._scalar(v, self.kind[:-1], refuse) for v in value)
+        else:
+            checked = self._scalar(value, self.kind, refuse)
+        for element in checked if isinstance(checked, tuple) else (checked,):
+            if self.choices and element not in self.choices:
+                raise refuse("one of " + ", ".join(repr(c) for c in self.choices))
+            if isinstance(element, (int, float)) and not self.minimum <= element <= self.maximum:
+                raise refuse(f"values from {self.minimum:g} to {self.maximum:g}")
+        return checked
+
+    @staticmethod
+    def _scalar(value: Any, kind: str, refuse: Any) -> Any:
+        accepted: tuple[type, ...] = {"bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)}[kind]
+        if not isinstance(value, accepted) or (isinstance(value, bool) and kind != "bool"):
+            raise refuse(_KINDS[kind])
+        if kind == "float":
+            if not math.isfinite(value):
+                raise refuse("a finite number")
+            return float(value)
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a plugin says of one thing it offers.
+
+    ``requires`` and ``provides`` are capabilities, plain words such as ``sessions``, ``parent-task``,
+    ``shared-parameters``: a cell whose three parts together do not provide what one of them requires is
+    skipped by a suite, which says so. ``version`` is raised when the numbers change for the same
+    parameters: it is a part of a run's identity.
+    """
+
+    kind: ClassVar[str] = ""
+
+    name: str
+    target: str
+    summary: str
+    version: int = 1
+    paper: str = ""
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    requires: frozenset[str] = frozenset()
+    provides: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if ":" not in self.target:
+            raise ValueError(f"{self.name}: target {self.target!r} is not of the form 'package.module:Class'")
+        object.__setattr__(self, "requires", frozenset(self.requires))
+        object.__setattr__(self, "provides", frozenset(self.provides))
+
+    def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return every parameter, defaults filled in and the given ones checked.
+
+        Raises :class:`UsageError` for a name or a value that cannot be.
+        """
+        owner = f"{self.kind} {self.name!r}"
+        for name in given:
+            if name not in self.parameters:
+                raise UsageError(f"{owner} has no parameter {name!r}" + did_you_mean(name, self.parameters))
+        return {
+            name: parameter.check(given[name], owner, name) if name in given else parameter.default
+            for name, parameter in self.parameters.items()
+        }
+
+
+class BackboneInfo(Description):
+    """Describes a :class:`~rmtl_bench.contracts.backbone.Backbone`; built as ``Class(schema, **parameters)``."""
+
+    kind = "backbone"
+
+
+class WeightingInfo(Description):
+    """Describes a :class:`~rmtl_bench.contracts.weighting.Weighting`; built as ``Class(tasks, **parameters)``."""
+
+    kind = "weighting"
+
+
+class DatasetInfo(Description):
+    """Describes a :class:`~rmtl_bench.contracts.dataset.Dataset`; built as ``Class(**parameters)``."""
+
+    kind = "dataset"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricInfo(Description):
+    """Describes a metric: ``function(predictions: Predictions) -> float``, NaN where undefined.
+
+    ``gap_to_optimum``: on data whose true probabilities are known, a run also reports how far the metric
+    is from what those probabilities reach (a regret, at least zero up to sampling noise, lower is better).
+    """
+
+    kind: ClassVar[str] = "metric"
+
+    higher_is_better: bool
+    gap_to_optimum: bool = False

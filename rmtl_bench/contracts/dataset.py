@@ -1,0 +1,72 @@
+"""The contract of a data set: from raw files to a table of sessions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtl_bench.contracts.schema import Schema
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class SessionTable:
+    """N rows in session order, split by time.
+
+    Rows of one split are contiguous, and within it rows of one session are contiguous and ordered in time,
+    so that the next state of row i is row i+1 unless ``session_end[i]`` says otherwise.
+
+    ``categorical`` int32 [N, F], ids in [0, size); ``numerical`` float32 [N, D]; ``labels`` float32 [N, K] of 0 and 1, 0 where
+    missing; ``label_mask`` bool [N, K] or ``None`` when no label is missing; ``session`` and ``user`` int32 [N]; ``timestamp``
+    int64 [N], milliseconds; ``session_end`` uint8 [N]: 0 where the session goes on, 1 where it ends, 2 where a split
+    boundary cuts it; ``split_sizes``: rows of train, valid and test, in this order; ``optimum`` float32 [N, K], the true
+    probabilities where the data are simulated; ``notes``: what a reader of the results must know of this data.
+    """
+
+    schema: Schema
+    categorical: NDArray[np.int32]
+    numerical: NDArray[np.float32]
+    labels: NDArray[np.float32]
+    session: NDArray[np.int32]
+    user: NDArray[np.int32]
+    timestamp: NDArray[np.int64]
+    session_end: NDArray[np.uint8]
+    split_sizes: tuple[int, int, int]
+    label_mask: NDArray[np.bool_] | None = None
+    optimum: NDArray[np.float32] | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def split(self, name: str) -> slice:
+        """Return the rows of split ``train``, ``valid`` or ``test``."""
+        position = SPLITS.index(name)
+        start = sum(self.split_sizes[:position])
+        return slice(start, start + self.split_sizes[position])
+
+
+class Dataset(ABC):
+    """A data set. Its parameters are the constructor's keyword arguments."""
+
+    def raw_files(self, data_dir: Path) -> Sequence[Path]:  # noqa: ARG002 -- for those who override it
+        """Return the raw files that :meth:`build` will read, below ``data_dir``; none if it reads no file.
+
+        Their contents are a part of the data's fingerprint. Raises :class:`~rmtl_bench.contracts.errors.DataError`
+        that says where the files are looked for and how to get them, when they are missing.
+        """
+        return ()
+
+    @abstractmethod
+    def build(self, data_dir: Path) -> SessionTable:
+        """Return the table. The same raw files and parameters must give the same table.
+
+        Raises :class:`~rmtl_bench.contracts.errors.DataError` naming file, column and value for malformed input.
+        """

@@ -1,0 +1,65 @@
+"""The errors a user can cause, each with the exit code the command line ends with.
+
+====  ======================================================================================
+code  meaning
+====  ======================================================================================
+0     everything asked for was done
+1     the command worked, but some runs failed (or: an error nobody foresaw)
+2     usage: an unknown name, parameter, device or option, a malformed suite file
+3     plugin: a plugin is broken, or two plugins claim one name
+4     data: raw files are missing or malformed
+5     store: the result store cannot be used
+130   interrupted by Ctrl-C
+====  ======================================================================================
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RmtlBenchError(Exception):
+    """Base of all foreseen errors; its text is one clear line for the user."""
+
+    exit_code = 1
+
+
+class UsageError(RmtlBenchError):
+    """The user named something that does not exist, or gave a value that cannot be."""
+
+    exit_code = 2
+
+
+class PluginError(RmtlBenchError):
+    """A plugin is broken, or two plugins claim the same name."""
+
+    exit_code = 3
+
+
+class DataError(RmtlBenchError):
+    """Raw data are missing or malformed."""
+
+    exit_code = 4
+
+
+class StoreError(RmtlBenchError):
+    """The result store cannot be read or written."""
+
+    exit_code = 5
+
+
+class Diverged(RmtlBenchError):
+    """A training produced a loss, weight or prediction that is not finite."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint to append to "unknown ... 'name'": the nearest known names, or all of them.
+
+    The hint starts with a colon or a semicolon, so that it continues the sentence.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if near:
+        return "; did you mean " + " or ".join(repr(n) for n in near) + "?"
+    return f"; known: {', '.join(names)}" if names else "; none is known (is a plugin missing?)"

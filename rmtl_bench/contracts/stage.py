@@ -1,0 +1,113 @@
+"""The contract of a stage: one part of a training, from its first step to what ends it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from rmtl_bench.contracts.backbone import Backbone
+from rmtl_bench.contracts.batch import Batch, SplitRows
+from rmtl_bench.contracts.schema import Schema
+from rmtl_bench.contracts.weighting import GradientWeighting, LossWeighting
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What a step tells the history, detached: losses [K], and the weights used, [K] or [B, K]."""
+
+    losses: Tensor
+    weights: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A validation result: ``score`` decides early stopping (higher is better).
+
+    ``values`` go into the history, keyed by (task, metric).
+    """
+
+    score: float
+    values: Mapping[tuple[str, str], float] = field(default_factory=dict)
+
+
+class Stage(ABC):
+    """One part of a training: what it optimises, on what signal, and what ends it.
+
+    The trainer draws batches, calls :meth:`backward`, steps the optimiser, evaluates after each epoch, stops
+    when ``patience`` epochs brought no improvement, and restores the best state of ``module``.
+
+    Attributes: ``module``, whose parameters are trained and whose state is restored; ``max_epochs``, ``patience``,
+    ``learning_rate``, ``None`` for the trainer's; ``tolerance``, the relative improvement of the score that counts as
+    one; ``counts_start``, whether the state at the start may be the best one; ``order``, the name of the stream
+    that shuffles and drops out: stages of one order see the same batches in every run of a seed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        module: nn.Module,
+        *,
+        max_epochs: int | None = None,
+        patience: int | None = None,
+        learning_rate: float | None = None,
+        tolerance: float = 0.0,
+        counts_start: bool = False,
+        order: str | None = None,
+    ) -> None:
+        self.name = name
+        self.module = module
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.learning_rate = learning_rate
+        self.tolerance = tolerance
+        self.counts_start = counts_start
+        self.order = order or name
+
+    def parameter_groups(self) -> Iterable[dict[str, Any]]:
+        """Return the optimiser's parameter groups: by default all of ``module`` in one."""
+        return [{"params": [p for p in self.module.parameters() if p.requires_grad]}]
+
+    @abstractmethod
+    def backward(self, batch: Batch) -> StepReport:
+        """Compute the gradients of one step into ``.grad`` (which is ``None`` before)."""
+
+    def after_step(self) -> None:
+        """Called after each optimiser step."""
+
+    def after_epoch(self, losses: Tensor) -> None:
+        """Called after each epoch with its mean loss a task [K], on the CPU."""
+
+    @abstractmethod
+    def evaluate(self) -> Evaluation:
+        """Return the validation result at the end of an epoch."""
+
+
+class StageContext(Protocol):
+    """What a staged weighting is given: the model, the data, and a maker of stages."""
+
+    backbone: Backbone
+    schema: Schema
+    train: SplitRows
+    valid: SplitRows
+    device: torch.device
+    evaluation_batch_size: int
+
+    def backbone_stage(self, name: str, weighting: LossWeighting | GradientWeighting, **limits: Any) -> Stage:
+        """Return a stage that trains the backbone under ``weighting``, scored by the mean validation AUC.
+
+        ``limits`` are those of :class:`Stage`.
+        """
+        ...
+
+    def predict(self, rows: SplitRows) -> Tensor:
+        """Return the backbone's logits [N, K] on all rows of a split, in evaluation mode, without gradient."""
+        ...
+
+    def seed(self, stream: str) -> int:
+        """Return a seed for a random stream of the weighting's own, from every part of the run's identity."""
+        ...

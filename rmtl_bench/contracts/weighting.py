@@ -1,0 +1,108 @@
+"""The contract of a weighting: how the losses of the tasks become one training signal.
+
+Three kinds, one base class each. A :class:`LossWeighting` turns losses into a scalar, a
+:class:`GradientWeighting` turns the tasks' gradients into a direction, a :class:`StagedWeighting` says
+which stages a training has. The trainer knows stages only, so none of them is a special case.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rmtl_bench.contracts.batch import Batch
+from rmtl_bench.contracts.schema import Task
+
+if TYPE_CHECKING:
+    from rmtl_bench.contracts.stage import Stage, StageContext
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLosses:
+    """Binary cross-entropies of a batch.
+
+    ``per_sample`` float32 [B, K], 0 where the label is missing; ``mask`` bool [B, K] or ``None`` when no label is.
+    """
+
+    per_sample: Tensor
+    mask: Tensor | None
+
+    def mean(self, sample_weights: Tensor | None = None) -> Tensor:
+        """Return the mean loss of each task [K] over its known labels, weighted per sample [B, K] if given.
+
+        A task without a known label in the batch has loss 0. Weights are not normalised: weights of 1 and no
+        weights give the same.
+        """
+        losses = self.per_sample if sample_weights is None else self.per_sample * sample_weights
+        if self.mask is None:
+            return losses.mean(0)
+        return losses.sum(0) / self.mask.sum(0).clamp(min=1)
+
+
+class Weighted(NamedTuple):
+    """What a loss weighting returns: the scalar to minimise, and the weights it used ([K] or [B, K])."""
+
+    loss: Tensor
+    weights: Tensor
+
+
+class Weighting(nn.Module, ABC):
+    """Base of the three kinds. State belongs in parameters and buffers, so that checkpoints just work.
+
+    Learnable parameters are trained by the trainer's optimiser, without weight decay. Random draws come
+    from ``self.generator`` (on the CPU), which the trainer seeds from every part of the run's identity.
+    """
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        super().__init__()
+        self.tasks = tuple(tasks)
+        self.generator = torch.Generator()
+
+    def after_step(self) -> None:
+        """Called after each optimiser step."""
+
+    def after_epoch(self, losses: Tensor) -> None:
+        """Called after each training epoch with its mean loss a task [K], on the CPU."""
+
+
+class LossWeighting(Weighting):
+    """Turns per-sample losses into one scalar."""
+
+    @abstractmethod
+    def combine(self, losses: TaskLosses, logits: Tensor, batch: Batch) -> Weighted:
+        """Return the scalar to minimise, and the weights used, without gradient: [K], or [B, K] per sample.
+
+        ``logits`` [B, K] carry the gradient of the losses; detach them for anything else.
+        """
+
+
+class GradientWeighting(Weighting):
+    """Turns the gradients of the tasks on the shared parameters into one direction.
+
+    Override :meth:`task_weights` where the Gramian is enough, or :meth:`direction` where it is not.
+    Embeddings and the tasks' own parameters get the gradient of the weighted sum of the losses.
+    """
+
+    def task_weights(self, gramian: Tensor, losses: Tensor) -> Tensor:
+        """Return weights [K] from the Gramian of the tasks' gradients [K, K] and their losses [K]."""
+        raise NotImplementedError(f"{type(self).__name__} defines neither task_weights nor direction")
+
+    def direction(self, jacobian: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the direction [P] (to be used as the gradient) and the weights [K] to report and to give
+        the remaining parameters, from the Jacobian [K, P] of the losses [K].
+        """
+        weights = self.task_weights(jacobian @ jacobian.T, losses)
+        return weights @ jacobian, weights
+
+
+class StagedWeighting(Weighting):
+    """Says which stages a training has, what each optimises and what ends it."""
+
+    @abstractmethod
+    def stages(self, context: StageContext) -> Iterator[Stage]:
+        """Yield the stages. Each is run to its end before the next is asked for."""
