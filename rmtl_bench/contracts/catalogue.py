@@ -7,7 +7,7 @@ plugin costs milliseconds and imports neither torch nor a model.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -81,14 +81,15 @@ class Parameter:
         return checked
 
     @staticmethod
-    def _scalar(value: Any, kind: str, refuse: Any) -> Any:
+    def _scalar(value: Any, kind: str, refuse: Callable[[str], UsageError]) -> Any:
         accepted: tuple[type, ...] = {"bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)}[kind]
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind != "bool"):
             raise refuse(_KINDS[kind])
         if kind == "float":
-            if not math.isfinite(value):
+            number = float(value)  # type: ignore[arg-type]
+            if not math.isfinite(number):
                 raise refuse("a finite number")
-            return float(value)
+            return number
         return value
 
 
@@ -124,14 +125,7 @@ class Description:
 
         Raises :class:`UsageError` for a name or a value that cannot be.
         """
-        owner = f"{self.kind} {self.name!r}"
-        for name in given:
-            if name not in self.parameters:
-                raise UsageError(f"{owner} has no parameter {name!r}" + did_you_mean(name, self.parameters))
-        return {
-            name: parameter.check(given[name], owner, name) if name in given else parameter.default
-            for name, parameter in self.parameters.items()
-        }
+        return resolve_parameters(f"{self.kind} {self.name!r}", self.parameters, given)
 
 
 class BackboneInfo(Description):
@@ -164,3 +158,17 @@ class MetricInfo(Description):
 
     higher_is_better: bool
     gap_to_optimum: bool = False
+
+
+def resolve_parameters(owner: str, parameters: Mapping[str, Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every parameter of ``owner``, defaults filled in and the given ones checked.
+
+    Raises :class:`UsageError` for a name or a value that cannot be.
+    """
+    for name in given:
+        if name not in parameters:
+            raise UsageError(f"{owner} has no parameter {name!r}" + did_you_mean(name, parameters))
+    return {
+        name: parameter.check(given[name], owner, name) if name in given else parameter.default
+        for name, parameter in parameters.items()
+    }

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 STATUSES = ("ok", "failed", "diverged", "killed")
-"""How a run can end: ``failed`` with an exception, ``diverged`` with a value that is not finite, ``killed`` from outside."""
+"""How a run can end: ``failed`` by an exception, ``diverged`` by a value that is not finite, ``killed``."""
 
 IDENTITY_FORMAT = 1
 """Raised when the trainer's arithmetic changes, so that old runs are not taken for new ones."""

@@ -23,11 +23,11 @@ class SessionTable:
     Rows of one split are contiguous, and within it rows of one session are contiguous and ordered in time,
     so that the next state of row i is row i+1 unless ``session_end[i]`` says otherwise.
 
-    ``categorical`` int32 [N, F], ids in [0, size); ``numerical`` float32 [N, D]; ``labels`` float32 [N, K] of 0 and 1, 0 where
-    missing; ``label_mask`` bool [N, K] or ``None`` when no label is missing; ``session`` and ``user`` int32 [N]; ``timestamp``
-    int64 [N], milliseconds; ``session_end`` uint8 [N]: 0 where the session goes on, 1 where it ends, 2 where a split
-    boundary cuts it; ``split_sizes``: rows of train, valid and test, in this order; ``optimum`` float32 [N, K], the true
-    probabilities where the data are simulated; ``notes``: what a reader of the results must know of this data.
+    ``categorical`` int32 [N, F], ids in [0, size); ``numerical`` float32 [N, D]; ``labels`` float32 [N, K] of 0 and 1,
+    0 where missing; ``label_mask`` bool [N, K] or ``None`` when none is missing; ``session`` and ``user`` int32 [N];
+    ``timestamp`` int64 [N], milliseconds; ``session_end`` uint8 [N]: 0 where the session goes on, 1 where it ends, 2
+    where a split boundary cuts it; ``split_sizes``: rows of train, valid and test, in this order; ``optimum`` float32
+    [N, K], the true probabilities where the data are simulated; ``notes``: what a reader of the results must know.
     """
 
     schema: Schema

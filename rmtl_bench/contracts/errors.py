@@ -49,7 +49,7 @@ class StoreError(RmtlBenchError):
     exit_code = 5
 
 
-class Diverged(RmtlBenchError):
+class DivergedError(RmtlBenchError):
     """A training produced a loss, weight or prediction that is not finite."""
 
 

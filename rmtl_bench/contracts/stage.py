@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from rmtl_bench.contracts.backbone import Backbone
 from rmtl_bench.contracts.batch import Batch, SplitRows
 from rmtl_bench.contracts.schema import Schema
-from rmtl_bench.contracts.weighting import GradientWeighting, LossWeighting
+from rmtl_bench.contracts.weighting import Weighting
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,10 @@ class StageContext(Protocol):
     device: torch.device
     evaluation_batch_size: int
 
-    def backbone_stage(self, name: str, weighting: LossWeighting | GradientWeighting, **limits: Any) -> Stage:
-        """Return a stage that trains the backbone under ``weighting``, scored by the mean validation AUC.
+    def backbone_stage(self, name: str, weighting: Weighting, **limits: Any) -> Stage:
+        """Return a stage that trains the backbone under a loss or gradient weighting.
+
+        Its score is the mean validation AUC of the tasks that have one.
 
         ``limits`` are those of :class:`Stage`.
         """

@@ -63,6 +63,13 @@ class Weighting(nn.Module, ABC):
         self.tasks = tuple(tasks)
         self.generator = torch.Generator()
 
+    def stages(self, context: StageContext) -> Iterator[Stage]:
+        """Yield the stages of a training under this weighting: by default one, called ``train``.
+
+        Each is run to its end before the next is asked for.
+        """
+        yield context.backbone_stage("train", self)
+
     def after_step(self) -> None:
         """Called after each optimiser step."""
 

@@ -1,0 +1,8 @@
+"""Suite files and plans: from a TOML file to the list of cells to run."""
+
+from __future__ import annotations
+
+from rmtl_bench.suites.plan import Plan, Skipped, expand
+from rmtl_bench.suites.suite_file import Suite, find_suite, list_suites, read_suite
+
+__all__ = ["Plan", "Skipped", "Suite", "expand", "find_suite", "list_suites", "read_suite"]

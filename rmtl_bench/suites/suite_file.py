@@ -1,0 +1,269 @@
+"""Suite files: TOML, versioned, checked against a schema; an unknown key is an error.
+
+.. code-block:: toml
+
+    schema = 1                       # of this format
+    name = "paper"
+    version = 1                      # name@version never changes once published
+    title = "..."
+    seeds = 10                       # replicates, paired by seed
+    metrics = ["auc", "logloss"]
+
+    [trainer]                        # see rmtl_bench.training.settings
+    [datasets.NAME]                  # plugin = "..." (default: NAME), parameters = {...}
+    [backbones.NAME]                 # likewise
+    [weightings.NAME]                # likewise
+
+    [[grid]]                         # every combination of what it names; datasets: all if left out
+    backbones = ["mmoe"]
+    weightings = ["fixed", "rmtl"]
+
+    [statistics]                     # declared before anything runs
+    reference = "*/fixed"            # what each row of the leaderboard is compared with ...
+    scope = "same-backbone"          # ... all | same-backbone | same-weighting
+    delta_m = "single-task/fixed"    # the method Delta_m% is relative to
+    equivalence = { auc = 0.001, logloss = "0.1%" }
+
+    [[comparisons]]                  # further families
+    name = "..."
+    candidates = ["*/rmtl"]
+    references = ["*/fixed"]
+    scope = "same-backbone"
+
+    [sample]                         # what `--sample` changes: seeds, trainer, and components by name;
+    [sample.datasets.NAME]           # a data set that stands in for NAME, named on top of every table
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rmtl_bench.contracts.catalogue import Parameter, resolve_parameters
+from rmtl_bench.contracts.errors import PluginError, UsageError, did_you_mean
+from rmtl_bench.plugins.registry import Origin, Registry, collision
+
+KINDS = {"datasets": "dataset", "backbones": "backbone", "weightings": "weighting"}
+SCOPES = ("same-backbone", "same-weighting", "all")
+_HEAD = {
+    "schema": Parameter(1, "format of the file", choices=(1,)),
+    "name": Parameter("", "name of the suite"),
+    "version": Parameter(1, "version of the suite", minimum=1),
+    "title": Parameter("", "one line about it"),
+    "seeds": Parameter(5, "number of seeds", minimum=1, maximum=10_000),
+    "metrics": Parameter(("auc", "logloss"), "metrics to report", kind="strs"),
+}
+_COMPARISON = {
+    "name": Parameter("", "name of the family"),
+    "candidates": Parameter((), "methods, as backbone/weighting patterns", kind="strs"),
+    "references": Parameter((), "methods, as backbone/weighting patterns", kind="strs"),
+    "scope": Parameter("same-backbone", "which pairs", choices=SCOPES),
+}
+_STATISTICS = {
+    "reference": Parameter("*/fixed", "what each row is compared with"),
+    "scope": Parameter("same-backbone", "which pairs", choices=SCOPES),
+    "delta_m": Parameter("", "the method Delta_m is relative to"),
+}
+_GRID = {kind: Parameter((), f"names of {kind}", kind="strs") for kind in KINDS}
+_TABLES = {"trainer", "statistics", "comparisons", "grid", "sample", *KINDS}
+
+
+@dataclass(frozen=True)
+class SuiteComponent:
+    """A data set, backbone or weighting as a suite names it. ``stands_in_for`` is set in samples only."""
+
+    label: str
+    plugin: str
+    parameters: Mapping[str, Any]
+    stands_in_for: str = ""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A checked suite file; ``sample`` says whether its ``[sample]`` section was applied."""
+
+    name: str
+    version: int
+    title: str
+    seeds: int
+    metrics: tuple[str, ...]
+    trainer: Mapping[str, Any]
+    components: Mapping[str, Mapping[str, SuiteComponent]]
+    grid: tuple[Mapping[str, tuple[str, ...]], ...]
+    statistics: Mapping[str, Any]
+    digest: str
+    sample: bool = False
+    has_sample: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def title_line(self) -> str:
+        """``name@version (sample)``."""
+        return f"{self.name}@{self.version}" + (" (sample)" if self.sample else "")
+
+
+def read_suite(path: Path, *, sample: bool = False) -> Suite:
+    """Read and check a suite file; with ``sample``, apply its ``[sample]`` section.
+
+    Raises :class:`UsageError` naming file, key and value.
+    """
+    try:
+        content = path.read_bytes()
+        document = tomllib.loads(content.decode("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"suite file {path} cannot be read: {error}") from error
+    where = f"suite file {path.name}"
+    _known(document, {*_HEAD, *_TABLES}, where)
+    head = resolve_parameters(where, _HEAD, {k: v for k, v in document.items() if k in _HEAD})
+    for key in ("name", "grid"):
+        if not document.get(key):
+            raise UsageError(f"{where} has no {key!r}")
+    components = {kind: _components(document, kind, where) for kind in KINDS}
+    trainer = _table(document, "trainer", where)
+    notes: list[str] = []
+    overrides = _table(document, "sample", where)
+    if sample:
+        if not overrides:
+            raise UsageError(f"suite {head['name']!r} declares no [sample]")
+        _known(overrides, {"seeds", "trainer", *KINDS}, f"{where}, [sample]")
+        head |= resolve_parameters(where, {"seeds": _HEAD["seeds"]}, {"seeds": overrides.get("seeds", head["seeds"])})
+        trainer = {**trainer, **_table(overrides, "trainer", where)}
+        for kind in KINDS:
+            components[kind] = _overridden(components[kind], _components(overrides, kind, where), kind, where)
+        notes = [
+            f"{c.stands_in_for}: {c.label} stands in for it" for c in components["datasets"].values() if c.stands_in_for
+        ]
+    return Suite(
+        **{key: head[key] for key in ("name", "version", "title", "seeds", "metrics")},
+        trainer=trainer,
+        components=components,
+        grid=_grid(document["grid"], components, where),
+        statistics=_statistics(document, where),
+        digest=hashlib.sha256(content).hexdigest()[:16],
+        sample=sample,
+        has_sample=bool(overrides),
+        notes=tuple(notes),
+    )
+
+
+def _known(table: Mapping[str, Any], known: set[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise UsageError(f"{where}: unknown key {key!r}" + did_you_mean(key, known))
+
+
+def _table(document: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+    table = document.get(key, {})
+    if not isinstance(table, dict):
+        raise UsageError(f"{where}: [{key}] is {table!r}; it has to be a table")
+    return table
+
+
+def _components(document: Mapping[str, Any], kind: str, where: str) -> dict[str, SuiteComponent]:
+    found = {}
+    for label, table in _table(document, kind, where).items():
+        place = f"{where}, [{kind}.{label}]"
+        if not isinstance(table, dict):
+            raise UsageError(f"{place} is {table!r}; it has to be a table")
+        _known(table, {"plugin", "label", "parameters"}, place)
+        plugin, name = table.get("plugin", label), table.get("label", label)
+        for key, value in (("plugin", plugin), ("label", name)):
+            if not isinstance(value, str) or "/" in value or not value:
+                raise UsageError(f"{place}: {key!r} is {value!r}; it has to be a name without '/'")
+        found[label] = SuiteComponent(name, plugin, _table(table, "parameters", place))
+    return found
+
+
+def _overridden(
+    components: Mapping[str, SuiteComponent], overrides: Mapping[str, SuiteComponent], kind: str, where: str
+) -> dict[str, SuiteComponent]:
+    merged = dict(components)
+    for key, override in overrides.items():
+        if key not in components:
+            raise UsageError(f"{where}, [sample.{kind}]: no {key!r} to stand in for" + did_you_mean(key, components))
+        stands_in = key if kind == "datasets" else ""
+        label = override.label if override.label != key else override.plugin
+        merged[key] = SuiteComponent(label, override.plugin, override.parameters, stands_in)
+    return merged
+
+
+def _grid(
+    blocks: Any, components: Mapping[str, Mapping[str, SuiteComponent]], where: str
+) -> tuple[Mapping[str, tuple[str, ...]], ...]:
+    if not isinstance(blocks, list):
+        raise UsageError(f"{where}: 'grid' has to be written as [[grid]]")
+    grid = []
+    for block in blocks:
+        resolved = resolve_parameters(f"{where}, [[grid]]", _GRID, block)
+        resolved["datasets"] = resolved["datasets"] or tuple(components["datasets"])
+        for kind in KINDS:
+            if not resolved[kind]:
+                raise UsageError(f"{where}, [[grid]]: no {kind} are named")
+            for name in resolved[kind]:
+                if name not in components[kind]:
+                    hint = did_you_mean(name, components[kind])
+                    raise UsageError(f"{where}, [[grid]]: there is no [{kind}.{name}]{hint}")
+        grid.append(resolved)
+    return tuple(grid)
+
+
+def _statistics(document: Mapping[str, Any], where: str) -> dict[str, Any]:
+    table = _table(document, "statistics", where)
+    place = f"{where}, [statistics]"
+    equivalence = _table(table, "equivalence", place)
+    for metric, region in equivalence.items():
+        number = isinstance(region, (int, float)) and not isinstance(region, bool) and region > 0
+        if not number and not (isinstance(region, str) and _is_percentage(region)):
+            raise UsageError(f'{place}: equivalence of {metric!r} is {region!r}; it takes 0.001 or "0.1%"')
+    scalars = {k: v for k, v in table.items() if k != "equivalence"}
+    resolved = resolve_parameters(place, _STATISTICS, scalars)
+    families = document.get("comparisons", [])
+    if not isinstance(families, list):
+        raise UsageError(f"{where}: 'comparisons' has to be written as [[comparisons]]")
+    resolved["equivalence"] = dict(equivalence)
+    resolved["comparisons"] = [resolve_parameters(f"{where}, [[comparisons]]", _COMPARISON, f) for f in families]
+    return resolved
+
+
+def _is_percentage(text: str) -> bool:
+    try:
+        return text.endswith("%") and float(text[:-1]) > 0
+    except ValueError:
+        return False
+
+
+def list_suites(registry: Registry) -> list[tuple[Path, Origin, dict[str, Any]]]:
+    """Return every suite file of the plugins with its origin and its name, version and title."""
+    listed = []
+    for path, origin in registry.suites:
+        try:
+            document = tomllib.loads(path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise PluginError(f"suite file {path} of {origin} cannot be read: {error}") from error
+        listed.append((path, origin, {key: document.get(key) for key in ("name", "version", "title")}))
+    return sorted(listed, key=lambda suite: (str(suite[2]["name"]), str(suite[2]["version"])))
+
+
+def find_suite(registry: Registry, wanted: str) -> Path:
+    """Return the file of a suite given as ``name``, ``name@version`` or a path ending in ``.toml``.
+
+    Without a version, the highest is taken. Raises :class:`UsageError` for an unknown one and
+    :class:`PluginError` for a suite shipped by two distributions.
+    """
+    if wanted.endswith(".toml"):
+        return Path(wanted)
+    name, _, version = wanted.partition("@")
+    suites = list_suites(registry)
+    named = [s for s in suites if s[2]["name"] == name and (not version or str(s[2]["version"]) == version)]
+    if not named:
+        known = {str(s[2]["name"]) for s in suites} | {f"{s[2]['name']}@{s[2]['version']}" for s in suites if version}
+        raise UsageError(f"unknown suite {wanted!r}" + did_you_mean(wanted, known))
+    newest = max(int(s[2]["version"] or 0) for s in named)
+    newest_files = [s for s in named if s[2]["version"] == newest]
+    if len(newest_files) > 1:
+        raise PluginError(collision("suite", wanted, (s[1] for s in newest_files)))
+    return newest_files[0][0]

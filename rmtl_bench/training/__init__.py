@@ -1,0 +1,1 @@
+"""Training: stages, steps, early stopping and the random streams that pair runs by seed."""

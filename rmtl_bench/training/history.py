@@ -1,0 +1,70 @@
+"""What a training leaves behind: losses, scores and weights by epoch, and how each stage ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rmtl_bench.contracts.cell import EpochRecord
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_QUANTILE_SAMPLE = 100_000
+
+
+@dataclass(frozen=True)
+class StageSummary:
+    """How a stage went: epochs run, the epoch whose state was kept (0 is the start), and what ended it."""
+
+    name: str
+    epochs: int
+    best_epoch: int
+    best_score: float
+    ended_by: str
+    seconds: float
+    steps: int
+
+
+@dataclass
+class History:
+    """Rows for the run folder's ``history`` and ``weights`` tables, as columns."""
+
+    tasks: Sequence[str]
+    epochs: dict[str, list[Any]] = field(
+        default_factory=lambda: {"stage": [], "epoch": [], "task": [], "quantity": [], "value": []}
+    )
+    weights: dict[str, list[Any]] = field(
+        default_factory=lambda: {
+            key: [] for key in ("stage", "epoch", "task", "mean", *(f"q{round(100 * q):02d}" for q in QUANTILES))
+        }
+    )
+    stages: list[StageSummary] = field(default_factory=list)
+
+    def add_epoch(self, record: EpochRecord) -> None:
+        """Add the losses, the score and the validation values of an epoch."""
+        rows = [(task, "train-loss", loss) for task, loss in record.losses.items()]
+        rows += [(task, quantity, value) for (task, quantity), value in record.values.items()]
+        rows += [("", "score", record.score), ("", "seconds", record.seconds)]
+        for task, quantity, value in rows:
+            for column, cell in zip(self.epochs, (record.stage, record.epoch, task, quantity, value), strict=True):
+                self.epochs[column].append(cell)
+
+    def add_weights(self, stage: str, epoch: int, used: Sequence[Tensor]) -> None:
+        """Add the mean and quantiles of the weights of an epoch's steps, each [K] or [B, K]."""
+        if not used:
+            return
+        weights = torch.cat([w.reshape(-1, len(self.tasks)) for w in used]).double().cpu()
+        # A quantile of a hundred thousand weights needs no more of them.
+        sample = weights[:: max(1, len(weights) // _QUANTILE_SAMPLE)]
+        quantiles = torch.quantile(sample, torch.tensor(QUANTILES, dtype=torch.float64), dim=0)
+        for k, (task, mean) in enumerate(zip(self.tasks, weights.mean(0).tolist(), strict=True)):
+            row = (stage, epoch, task, mean, *quantiles[:, k].tolist())
+            for column, cell in zip(self.weights, row, strict=True):
+                self.weights[column].append(cell)
+
+    def stage_summaries(self) -> list[dict[str, Any]]:
+        """Return the stages as JSON-ready data."""
+        return [asdict(stage) for stage in self.stages]
