@@ -9,7 +9,7 @@ from typing import Any
 
 from rmtl_bench.contracts.catalogue import Description
 from rmtl_bench.contracts.cell import Cell, Component
-from rmtl_bench.contracts.errors import UsageError
+from rmtl_bench.contracts.errors import DataError, UsageError
 from rmtl_bench.plugins.registry import Registry
 from rmtl_bench.suites.suite_file import KINDS, Suite, SuiteComponent
 from rmtl_bench.training.settings import TrainerSettings
@@ -80,8 +80,8 @@ class Plan:
 def expand(suite: Suite, registry: Registry, fingerprint: Fingerprint) -> Plan:
     """Expand a suite: look every name up, check every parameter, fingerprint the data, list the cells.
 
-    ``fingerprint`` is called once for each data set. Raises ``UsageError`` or ``PluginError`` for what
-    the suite names wrongly.
+    ``fingerprint`` is called once for each data set. Raises ``UsageError`` or ``PluginError`` for what the
+    suite names wrongly, and ``DataError`` listing every data set whose raw files are missing.
     """
     trainer = vars(TrainerSettings.resolve(suite.trainer))
     for metric in suite.metrics:
@@ -91,7 +91,7 @@ def expand(suite: Suite, registry: Registry, fingerprint: Fingerprint) -> Plan:
     used = {(kind, name) for block in suite.grid for kind in KINDS for name in block[kind]}
     for kind, name in sorted(used):
         infos[kind, name], components[kind, name] = _resolve(suite.components[kind][name], KINDS[kind], registry)
-    fingerprints = {name: fingerprint(c) for (kind, name), c in components.items() if kind == "datasets"}
+    fingerprints = _fingerprints({name: c for (kind, name), c in components.items() if kind == "datasets"}, fingerprint)
     cells: list[Cell] = []
     skipped: dict[str, Skipped] = {}
     combinations = list(
@@ -115,6 +115,19 @@ def expand(suite: Suite, registry: Registry, fingerprint: Fingerprint) -> Plan:
             else:
                 cells.append(cell)
     return Plan(suite, tuple(cells), tuple(skipped.values()))
+
+
+def _fingerprints(datasets: Mapping[str, Component], fingerprint: Fingerprint) -> dict[str, str]:
+    found, missing = {}, []
+    for name, component in datasets.items():
+        try:
+            found[name] = fingerprint(component)
+        except DataError as error:
+            missing.append(str(error))
+    if missing:
+        # All at once: who has to fetch two data sets should not learn of the second after the first.
+        raise DataError("\n".join(missing))
+    return found
 
 
 def _resolve(component: SuiteComponent, kind: str, registry: Registry) -> tuple[Description, Component]:

@@ -137,6 +137,10 @@ def read_suite(path: Path, *, sample: bool = False) -> Suite:
         notes = [
             f"{c.stands_in_for}: {c.label} stands in for it" for c in components["datasets"].values() if c.stands_in_for
         ]
+    for kind in KINDS:
+        labels = [component.label for component in components[kind].values()]
+        for label in {label for label in labels if labels.count(label) > 1}:
+            raise UsageError(f"{where}: two {kind} are called {label!r}; give one a 'label'")
     return Suite(
         **{key: head[key] for key in ("name", "version", "title", "seeds", "metrics")},
         trainer=trainer,

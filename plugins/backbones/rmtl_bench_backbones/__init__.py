@@ -1,1 +1,1 @@
-"""First-party plugin of rmtl-bench."""
+"""Backbones of multi-task recommendation: single-task, shared-bottom, ESMM, MMoE and PLE."""

@@ -1,1 +1,1 @@
-"""First-party plugin of rmtl-bench."""
+"""RMTL, reinforcement-learned loss weighting, its controls, and the suites that put it to the test."""

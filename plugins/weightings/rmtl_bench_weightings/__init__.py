@@ -1,1 +1,1 @@
-"""First-party plugin of rmtl-bench."""
+"""Loss weightings: fixed, uncertainty, random and dynamic weight average."""

@@ -1,0 +1,110 @@
+"""Sessions and splits, in SQL: which rows belong together, and where time cuts them.
+
+The functions work on tables with the columns ``user_key`` (any type), ``time_ms`` (BIGINT) and ``tie`` (BIGINT,
+unique, and increasing with ``time_ms``): the order of the rows, also where their times are equal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import duckdb
+
+from rmtl_bench.contracts.errors import DataError, UsageError
+from rmtl_bench_datasets.workspace import run
+
+_BEIJING_MS = 8 * 3_600_000
+_DAY_MS = 86_400_000
+
+# 1970-01-01 was a Thursday: three days later a week from Monday to Sunday begins.
+_BUCKETS = {
+    "user": "0",
+    "day": "day",
+    "week": f"((time_ms + {_BEIJING_MS}) // {_DAY_MS} + 3) // 7",
+    "gap": "count(*) FILTER (WHERE pause_ms > $gap_ms) OVER (PARTITION BY user_key ORDER BY tie)",
+}
+
+_SESSIONED = """
+    CREATE TABLE {target} AS
+    WITH paused AS (
+        SELECT *, time_ms - lag(time_ms) OVER (PARTITION BY user_key ORDER BY tie) AS pause_ms
+        FROM {source}
+    )
+    SELECT *, {bucket} AS bucket
+    FROM paused
+"""
+
+_SPLIT = """
+    CREATE TABLE {target} AS
+    SELECT *, (time_ms >= $first)::INTEGER + (time_ms >= $second)::INTEGER AS split
+    FROM {source}
+"""
+
+# A session that runs across a boundary becomes one part on each side; ``tie`` of a part's first row orders the parts.
+_ORDERED = """
+    CREATE TABLE ordered AS
+    WITH parts AS (
+        SELECT *,
+            min(tie) OVER (PARTITION BY split, user_key, bucket) AS part,
+            lead(split) OVER (PARTITION BY user_key, bucket ORDER BY tie) AS next_split
+        FROM {source}
+    )
+    SELECT
+        * EXCLUDE (next_split),
+        dense_rank() OVER (ORDER BY split, part) - 1 AS session,
+        dense_rank() OVER (ORDER BY user_key) - 1 AS user_number,
+        CASE WHEN next_split IS NULL THEN 1 WHEN next_split = split THEN 0 ELSE 2 END AS session_end
+    FROM parts
+    ORDER BY split, part, tie
+"""
+
+
+def check_shares(shares: Sequence[float]) -> tuple[float, float, float]:
+    """Return the shares of train, valid and test; raise :class:`UsageError` unless they are three, positive, and sum to 1."""
+    if len(shares) != 3 or min(shares) <= 0 or not math.isclose(sum(shares), 1, abs_tol=1e-6):
+        raise UsageError(f"parameter 'split' is {tuple(shares)}; it takes three positive shares that sum to 1")
+    return (shares[0], shares[1], shares[2])
+
+
+def add_sessions(
+    con: duckdb.DuckDBPyConnection, source: str, target: str, sessions: str, gap_minutes: float = 30.0
+) -> None:
+    """Create ``target``: ``source`` with ``bucket``, which together with ``user_key`` names a row's session.
+
+    ``sessions`` is ``user`` (all rows of a user), ``day`` (by the column ``day``), ``week`` (Monday to Sunday in
+    Beijing) or ``gap`` (a pause of more than ``gap_minutes`` begins a new session). ``pause_ms``, the time since
+    the user's previous row, comes with it.
+    """
+    query = _SESSIONED.format(source=source, target=target, bucket=_BUCKETS[sessions])
+    run(con, query, {"gap_ms": round(gap_minutes * 60_000)} if sessions == "gap" else None)
+
+
+def cut_times(con: duckdb.DuckDBPyConnection, source: str, shares: Sequence[float], where: str = "") -> tuple[int, int]:
+    """Return the times at which valid and test begin, so that train and valid have about their shares of the rows.
+
+    A cut is the time of a row and rows of equal time fall on one side of it.
+    """
+    rows = int(run(con, f"SELECT count(*) FROM {source} {where}")[0][0])  # noqa: S608
+    first, second = (
+        run(con, f"SELECT time_ms FROM {source} {where} ORDER BY time_ms LIMIT 1 OFFSET $skip", {"skip": skip})  # noqa: S608
+        for skip in (round(rows * shares[0]), round(rows * (shares[0] + shares[1])))
+    )
+    if not first or not second:
+        raise DataError(f"{rows} rows are too few to split {':'.join(f'{share:g}' for share in shares)} by time")
+    return int(first[0][0]), int(second[0][0])
+
+
+def add_splits(con: duckdb.DuckDBPyConnection, source: str, target: str, cuts: tuple[int, int]) -> None:
+    """Create ``target``: ``source`` with ``split``, 0 before the first cut, 1 before the second, 2 from there on."""
+    run(con, _SPLIT.format(source=source, target=target), {"first": cuts[0], "second": cuts[1]})
+
+
+def lay_out(con: duckdb.DuckDBPyConnection, source: str) -> None:
+    """Create the table ``ordered``: the rows of ``source`` as a session table has them.
+
+    Train, valid, test; within a split by the time at which a session begins; within a session by time. Added
+    are ``session`` and ``user_number``, both counted from 0, and ``session_end``: 0 where the session goes on in
+    the next row, 1 where it ends, 2 where a split boundary cuts it.
+    """
+    run(con, _ORDERED.format(source=source))

@@ -1,0 +1,146 @@
+"""A DuckDB database for one preparation, and CSV files read into it with errors a user can act on."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from rmtl_bench.contracts.errors import DataError
+
+
+@contextmanager
+def workspace() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection to a database on disk that is gone afterwards, so that data may be larger than memory."""
+    with tempfile.TemporaryDirectory(prefix="rmtl-bench-", ignore_cleanup_errors=True) as folder:
+        config = {"temp_directory": str(Path(folder) / "spill")}
+        connection = duckdb.connect(str(Path(folder) / "work.duckdb"), config=config)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def run(con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, object] | None = None) -> list[tuple]:  # type: ignore[type-arg]
+    """Execute ``query`` with ``$name`` parameters bound, and return all its rows."""
+    return con.execute(query, dict(parameters) if parameters else None).fetchall()
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a CSV file: its DuckDB type, whether it may be empty, and its only values where it has few."""
+
+    type: str = "VARCHAR"
+    required: bool = False
+    values: tuple[str | int, ...] = ()
+
+
+KEY = Column("BIGINT", required=True)
+NUMBER = Column("DOUBLE")
+TEXT = Column()
+FLAG = Column("BIGINT", required=True, values=(0, 1))
+
+
+def read_csv(
+    con: duckdb.DuckDBPyConnection, table: str, path: Path, columns: Mapping[str, Column], where: str = ""
+) -> None:
+    """Create ``table`` from the ``columns`` of a CSV file with a header, plain or gzipped; other columns are ignored.
+
+    ``where`` keeps a part of the rows. Raises :class:`DataError` with one line naming the file and the line,
+    the column or the value, for a missing column, a row cut short, a value that is no number or a broken file.
+    """
+    header = _header(path)
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise DataError(f"{path}: column {missing[0]!r} is missing; the header has {', '.join(header)}")
+    types = {name: columns[name].type if name in columns else "VARCHAR" for name in header}
+    names = ", ".join(f'"{name}"' for name in columns)
+    query = f"""
+        CREATE TABLE {table} AS
+        SELECT {names}
+        FROM read_csv($path, auto_detect = false, header = true, delim = ',', quote = '"', escape = '"',
+                      compression = $compression, columns = $types)
+        {where}
+    """  # noqa: S608 -- names come from the header that was checked against the columns asked for
+    values = {"path": _escaped(path), "compression": "gzip" if path.suffix == ".gz" else "none", "types": types}
+    try:
+        run(con, query, values)
+    except duckdb.Error as error:
+        raise DataError(f"{path}: {_in_one_line(str(error))}") from error
+    if not run(con, f"SELECT 1 FROM {table} LIMIT 1"):  # noqa: S608
+        raise DataError(f"{path}: the file has no rows{' of use' if where else ''}")
+    for name, column in columns.items():
+        _check_column(con, table, path, name, column, numbered=not where)
+
+
+def check_unique(con: duckdb.DuckDBPyConnection, table: str, column: str, path: Path) -> None:
+    """Raise :class:`DataError` if a value of ``column`` stands twice, for joining would then multiply rows."""
+    twice = run(con, f'SELECT "{column}" FROM {table} GROUP BY ALL HAVING count(*) > 1 ORDER BY 1 LIMIT 1')  # noqa: S608
+    if twice:
+        raise DataError(f"{path}: column {column!r} has value {twice[0][0]} twice; it must be unique")
+
+
+def _header(path: Path) -> list[str]:
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", newline="") as file:
+            header = next(csv.reader(file), [])
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    if not header:
+        raise DataError(f"{path}: the file is empty")
+    twice = [name for name in header if header.count(name) > 1]
+    if twice:
+        raise DataError(f"{path}: column {twice[0]!r} stands twice in the header")
+    return header
+
+
+def _escaped(path: Path) -> str:
+    """Return the path for a function that takes patterns."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
+
+
+def _check_column(
+    con: duckdb.DuckDBPyConnection, table: str, path: Path, name: str, column: Column, *, numbered: bool
+) -> None:
+    bad = []
+    if column.required:
+        bad.append(f'"{name}" IS NULL')
+    if column.values:
+        bad.append(f'"{name}" NOT IN ({", ".join(repr(value) for value in column.values)})')
+    if column.type == "DOUBLE":
+        bad.append(f'NOT isfinite("{name}")')
+    if not bad:
+        return
+    found = run(con, f'SELECT rowid, "{name}" FROM {table} WHERE {" OR ".join(bad)} ORDER BY rowid LIMIT 1')  # noqa: S608
+    if not found:
+        return
+    row, value = found[0]
+    line = f"line {row + 2}, " if numbered else ""
+    right = f"one of {', '.join(map(str, column.values))}" if column.values else "a finite number"
+    what = "is empty" if value is None else f"is {value!r}; it must be {right}"
+    raise DataError(f"{path}: {line}column {name!r} {what}")
+
+
+def _in_one_line(message: str) -> str:
+    """Return what of DuckDB's many lines a user needs."""
+    line = re.search(r"CSV Error on Line: (\d+)", message)
+    where = f"line {line[1]}: " if line else ""
+    if found := re.search(r'converting column "(.*)"\. Could not convert string "(.*)" to \'(\w+)\'', message):
+        right = {"BIGINT": "a whole number", "DOUBLE": "a number"}.get(found[3], found[3])
+        return f"{where}column {found[1]!r} is {found[2]!r}; it must be {right}"
+    if found := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message):
+        return f"{where}{found[2]} columns instead of {found[1]}; is the file cut short?"
+    if "unterminated quote" in message:
+        return f"{where}a quote that is never closed; is the file cut short?"
+    if "not utf-8" in message:
+        return f"{where}the text is not UTF-8"
+    if "GZIP" in message:
+        return "not a whole gzip file; is the download cut short?"
+    return where + message.splitlines()[0]

@@ -1,0 +1,143 @@
+"""How a run in progress looks: a live display on a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from rmtl_bench.contracts.cell import Cell, Outcome
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as ``12 s``, ``3 min 05 s`` or ``2 h 10 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class _Progress:
+    """Counts runs; the time left is the time so far, a run, times the runs left."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.done = 0
+        self.begun = time.monotonic()
+
+    def preparing(self, dataset: str) -> None:
+        """A data set is being prepared."""
+        self.say(f"preparing {dataset}")
+
+    def started(self, cells: Sequence[Cell], jobs: int, device: str) -> None:
+        """Runs are about to start."""
+        self.total = len(cells)
+        self.begun = time.monotonic()
+        self.say(f"{len(cells)} runs on {device}, {jobs} at once")
+
+    def run_started(self, cell: Cell) -> None:
+        """A run was handed to its process."""
+
+    def epoch_finished(self, cell: Cell, record: Mapping[str, Any]) -> None:
+        """A run finished an epoch."""
+
+    def run_finished(self, cell: Cell, outcome: Outcome) -> None:
+        """A run was published."""
+        self.done += 1
+        line = f"[{self.done}/{self.total}] {outcome.status:<8} {cell.label}  {outcome.seconds:.1f} s"
+        self.say(f"{line}, {self.time_left()} left" if self.done < self.total else line)
+        if outcome.error:
+            self.say(f"    {_reason(outcome.error)}")
+
+    def time_left(self) -> str:
+        """Return an estimate from the runs finished so far."""
+        if not self.done:
+            return "?"
+        return duration((time.monotonic() - self.begun) / self.done * (self.total - self.done))
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        raise NotImplementedError
+
+
+class PlainProgress(_Progress):
+    """One line a finished run, on stderr: standard output is for results."""
+
+    def say(self, line: str) -> None:
+        """Print a line at once."""
+        print(line, file=sys.stderr, flush=True)
+
+    def __enter__(self) -> PlainProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+class LiveProgress(_Progress):
+    """A bar with the time left, and a line for every run in progress."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        self._display = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._all = self._display.add_task("runs", total=None, note="")
+        self._running: dict[str, Any] = {}
+
+    def started(self, cells: Sequence[Cell], jobs: int, device: str) -> None:
+        """Set the length of the bar."""
+        super().started(cells, jobs, device)
+        self._display.update(self._all, total=len(cells))
+
+    def run_started(self, cell: Cell) -> None:
+        """Add a line for the run."""
+        self._running[cell.run_id] = self._display.add_task(f"  {cell.label}", total=None, note="starting")
+
+    def epoch_finished(self, cell: Cell, record: Mapping[str, Any]) -> None:
+        """Show the stage, epoch and score of the run."""
+        note = f"{record['stage']}, epoch {record['epoch']}, score {record['score']:.4f}"
+        self._display.update(self._running[cell.run_id], note=note)
+
+    def run_finished(self, cell: Cell, outcome: Outcome) -> None:
+        """Take the run's line away and move the bar."""
+        super().run_finished(cell, outcome)
+        self._display.remove_task(self._running.pop(cell.run_id))
+        self._display.update(self._all, completed=self.done, note=f"{self.time_left()} left")
+
+    def say(self, line: str) -> None:
+        """Print a line above the display."""
+        self._display.console.print(line, highlight=False, markup=False)
+
+    def __enter__(self) -> LiveProgress:
+        self._display.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._display.stop()
+
+
+def open_progress() -> PlainProgress | LiveProgress:
+    """Return the live display where stderr is a terminal, plain lines elsewhere."""
+    return LiveProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+def _reason(error: str) -> str:
+    """The line of a traceback that says what went wrong."""
+    lines = [line for line in error.splitlines() if line.strip()]
+    return lines[-1] if lines and lines[0].startswith("Traceback") else (lines or [""])[0]

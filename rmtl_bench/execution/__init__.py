@@ -1,0 +1,10 @@
+"""Execution: runs the cells of a plan, each in a process of its own."""
+
+from __future__ import annotations
+
+from rmtl_bench.execution.listener import Listener
+from rmtl_bench.execution.local import LocalExecutor, Options
+from rmtl_bench.execution.pending import missing_cells
+from rmtl_bench.execution.sources import DataSources
+
+__all__ = ["DataSources", "Listener", "LocalExecutor", "Options", "missing_cells"]

@@ -1,0 +1,136 @@
+"""The local executor: one spawned process a run, several at once."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import signal
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from rmtl_bench.contracts.cell import Cell, Outcome
+from rmtl_bench.execution.device import default_jobs, resolve_device
+from rmtl_bench.execution.listener import Listener
+from rmtl_bench.execution.process import RunProcess
+from rmtl_bench.execution.request import RunRequest
+from rmtl_bench.execution.sources import DataSources
+from rmtl_bench.plugins.host import PluginHost
+from rmtl_bench.store import Store
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run: nothing here changes a run's numbers on one kind of device.
+
+    ``jobs`` runs at once, 0 for one a core (one on a GPU). Each gets ``threads`` threads: one by default, since
+    another number of threads may change the last bits of a sum.
+    """
+
+    device: str = "auto"
+    jobs: int = 0
+    threads: int = 1
+
+
+class LocalExecutor:
+    """Runs cells in processes on this machine, publishes every finished run, and keeps the index."""
+
+    def __init__(
+        self, host: PluginHost, sources: DataSources, store: Store, listener: Listener, options: Options
+    ) -> None:
+        self.host = host
+        self.sources = sources
+        self.store = store
+        self.listener = listener
+        self.options = options
+
+    def run(self, suite: str, cells: Sequence[Cell]) -> Mapping[str, int]:
+        """Run the cells and return the number of runs by status.
+
+        On Ctrl-C (or SIGTERM) what is finished is published and indexed, the rest is stopped, and
+        ``KeyboardInterrupt`` is raised.
+        """
+        device = resolve_device(self.options.device)
+        jobs = min(self.options.jobs or default_jobs(device), len(cells))
+        tables = self._prepare(cells)
+        self.host.notify("rmtl_suite_started", suite=suite, cells=tuple(cells), store=self.store.path)
+        self.listener.started(cells, jobs, device)
+        counts: Counter[str] = Counter()
+        try:
+            with _terminate_as_interrupt():
+                self._run_all(cells, tables, device, jobs, counts)
+        finally:
+            self.store.index.refresh()
+        self.host.notify("rmtl_suite_finished", suite=suite, summary=dict(counts))
+        return counts
+
+    def _prepare(self, cells: Sequence[Cell]) -> dict[str, Path]:
+        tables: dict[str, Path] = {}
+        for cell in cells:
+            if cell.fingerprint not in tables:
+                self.listener.preparing(cell.dataset.label)
+                tables[cell.fingerprint] = self.sources.prepare(cell.dataset, cell.fingerprint)
+        return tables
+
+    def _run_all(
+        self, cells: Sequence[Cell], tables: Mapping[str, Path], device: str, jobs: int, counts: Counter[str]
+    ) -> None:
+        waiting = deque(cells)
+        running: dict[RunProcess, Cell] = {}
+        with selectors.DefaultSelector() as selector:
+            try:
+                while waiting or running:
+                    while waiting and len(running) < jobs:
+                        cell = waiting.popleft()
+                        process = self._start(cell, tables[cell.fingerprint], device)
+                        running[process] = cell
+                        selector.register(process, selectors.EVENT_READ)
+                    for key, _ in selector.select():
+                        process = key.fileobj  # type: ignore[assignment]
+                        if self._listen(process, running[process]):
+                            selector.unregister(process)
+                            counts[self._finish(process, running[process]).status] += 1
+                            # Only now: a Ctrl-C before leaves the process to the cleaning up below.
+                            del running[process]
+            finally:
+                for process in running:
+                    process.kill()
+                    self.store.discard(process.request.staging)
+
+    def _start(self, cell: Cell, table: Path, device: str) -> RunProcess:
+        staging = self.store.staging_folder(cell.run_id)
+        files = tuple(self.host.files)
+        process = RunProcess(RunRequest(cell, table, staging, device, self.options.threads, files))
+        self.listener.run_started(cell)
+        return process
+
+    def _listen(self, process: RunProcess, cell: Cell) -> bool:
+        """Pass on what a process says; return whether it has ended."""
+        for event in process.events():
+            if event is None:
+                return True
+            self.listener.epoch_finished(cell, event)
+        return False
+
+    def _finish(self, process: RunProcess, cell: Cell) -> Outcome:
+        code = process.wait()
+        outcome = self.store.publish_run(process.request.staging, cell, process.started, process.obituary(code))
+        self.listener.run_finished(cell, outcome)
+        self.host.notify("rmtl_run_finished", cell=cell, outcome=outcome)
+        return outcome
+
+
+@contextlib.contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Within, SIGTERM ends the command as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

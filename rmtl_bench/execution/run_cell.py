@@ -1,0 +1,106 @@
+"""One run: data, backbone, weighting, training, predictions, metrics."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rmtl_bench.contracts.backbone import Backbone
+from rmtl_bench.contracts.cell import Cell
+from rmtl_bench.contracts.dataset import SessionTable
+from rmtl_bench.contracts.weighting import Weighting
+from rmtl_bench.data.rows import DeviceRows
+from rmtl_bench.data.storage import load_table
+from rmtl_bench.metrics.evaluation import MetricRow, evaluate
+from rmtl_bench.plugins.registry import Registry
+from rmtl_bench.training.history import History
+from rmtl_bench.training.settings import TrainerSettings
+from rmtl_bench.training.streams import Streams
+from rmtl_bench.training.trainer import Observer, Trainer
+from rmtl_bench.training.validation import predict
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run yields: metric rows, history, test predictions as columns, and facts for ``run.json``."""
+
+    metrics: list[MetricRow]
+    history: History
+    predictions: dict[str, NDArray[Any]]
+    facts: dict[str, Any]
+
+
+def run_cell(cell: Cell, table_folder: Path, registry: Registry, device: str, observer: Observer) -> RunResult:
+    """Train and test one cell. The same cell gives the same numbers on the same kind of device."""
+    clock = [time.perf_counter()]
+    table = load_table(table_folder)
+    target = torch.device(device)
+    train, valid, test = (DeviceRows(table, split, target) for split in ("train", "valid", "test"))
+    streams = Streams(cell)
+    backbone = _build_backbone(cell, table, registry, streams).to(target)
+    weighting: Weighting = registry.find("weighting", cell.weighting.name).load()(
+        table.schema.tasks, **cell.weighting.parameters
+    )
+    settings = TrainerSettings(**cell.trainer)
+    clock.append(time.perf_counter())
+    trainer = Trainer(backbone, weighting, train, valid, settings, streams, observer)
+    history = trainer.run()
+    clock.append(time.perf_counter())
+    logits = predict(backbone, test, settings.evaluation_batch_size)
+    probabilities = torch.sigmoid(logits.double()).cpu().numpy()
+    metrics = _evaluate(cell, table, probabilities, registry)
+    clock.append(time.perf_counter())
+    load, training, testing = np.diff(clock).tolist()
+    facts = {
+        "seconds": {"load": load, "train": training, "evaluate": testing},
+        "parameters": sum(p.numel() for p in backbone.parameters()),
+        "stages": history.stage_summaries(),
+        "rows": dict(zip(("train", "valid", "test"), table.split_sizes, strict=True)),
+        "data_notes": dict(table.notes),
+    }
+    return RunResult(metrics, history, _predictions(table, probabilities), facts)
+
+
+def _build_backbone(cell: Cell, table: SessionTable, registry: Registry, streams: Streams) -> Backbone:
+    target = registry.find("backbone", cell.backbone.name).load()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(streams.init())
+        backbone: Backbone = target(table.schema, **cell.backbone.parameters)
+    return backbone
+
+
+def _evaluate(
+    cell: Cell, table: SessionTable, probabilities: NDArray[np.float64], registry: Registry
+) -> list[MetricRow]:
+    rows = table.split("test")
+    entries = {name: registry.find("metric", name) for name in cell.metrics}
+    return evaluate(
+        {name: (entry.load(), entry.info) for name, entry in entries.items()},
+        table.schema.task_names,
+        table.labels[rows],
+        None if table.label_mask is None else table.label_mask[rows],
+        probabilities,
+        table.user[rows],
+        table.session[rows],
+        None if table.optimum is None else table.optimum[rows],
+    )
+
+
+def _predictions(table: SessionTable, probabilities: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    rows = table.split("test")
+    columns: dict[str, NDArray[Any]] = {
+        "row": np.arange(rows.start, rows.stop, dtype=np.int64),
+        "session": np.asarray(table.session[rows]),
+    }
+    for k, task in enumerate(table.schema.task_names):
+        labels = np.asarray(table.labels[rows][:, k], dtype=np.float32)
+        known = True if table.label_mask is None else table.label_mask[rows][:, k]
+        columns[f"label_{task}"] = np.where(known, labels, np.float32("nan")).astype(np.float32)
+        columns[f"score_{task}"] = probabilities[:, k].astype(np.float32)
+    return columns

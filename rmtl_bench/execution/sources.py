@@ -1,0 +1,39 @@
+"""From a cell's data set to its prepared table on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rmtl_bench.contracts.cell import Component
+from rmtl_bench.contracts.dataset import Dataset
+from rmtl_bench.data.preparation import default_cache_dir, default_data_dir, fingerprint, prepare
+from rmtl_bench.plugins.registry import Registry
+
+
+class DataSources:
+    """Builds data sets by name, and knows where raw files and prepared tables lie."""
+
+    def __init__(self, registry: Registry, data_dir: Path | None = None, cache_dir: Path | None = None) -> None:
+        self.registry = registry
+        self.data_dir = data_dir or default_data_dir()
+        self.cache_dir = cache_dir or default_cache_dir()
+
+    def fingerprint(self, component: Component) -> str:
+        """Return the fingerprint of the data. Raises ``DataError`` when raw files are missing."""
+        return fingerprint(
+            self._dataset(component),
+            component.name,
+            component.version,
+            component.parameters,
+            component.distribution_version,
+            self.data_dir,
+            self.cache_dir,
+        )
+
+    def prepare(self, component: Component, digest: str) -> Path:
+        """Return the folder of the prepared table of that fingerprint, preparing it if it is not there."""
+        return prepare(self._dataset(component), digest, component.name, self.data_dir, self.cache_dir)
+
+    def _dataset(self, component: Component) -> Dataset:
+        dataset: Dataset = self.registry.find("dataset", component.name).load()(**component.parameters)
+        return dataset

@@ -1,0 +1,61 @@
+"""The table every function here takes: one row per score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from rmtl_bench.contracts.errors import UsageError, did_you_mean
+
+FloatArray = NDArray[np.float64]
+"""Values in double precision."""
+
+CELL = ["dataset", "task", "metric"]
+"""What makes two scores comparable."""
+
+SCORE_COLUMNS = ["dataset", "backbone", "weighting", "method", "task", "metric", "seed", "value"]
+"""The columns of a frame of scores; ``method`` is ``backbone/weighting``."""
+
+
+def check_scores(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the finite scores; refuse a frame with a column missing or a score given twice.
+
+    A score that is not finite (an AUC without positives, say) counts as missing, so that its cell shows n/N.
+    """
+    absent = [column for column in SCORE_COLUMNS if column not in scores.columns]
+    if absent:
+        raise UsageError(f"the scores lack the columns {', '.join(absent)}")
+    finite = scores.loc[np.isfinite(scores["value"].to_numpy(dtype=float)), SCORE_COLUMNS]
+    twice = finite.duplicated([*CELL, "method", "seed"])
+    if twice.any():
+        row = finite.loc[twice].iloc[0]
+        where = f"{row['dataset']}, {row['method']}, {row['task']}, {row['metric']}, seed {row['seed']}"
+        raise UsageError(f"a score is given twice: {where}")
+    return finite.reset_index(drop=True)
+
+
+def check_directions(metrics: Iterable[str], higher_is_better: Mapping[str, bool]) -> None:
+    """Refuse a metric whose better direction is not declared."""
+    for metric in metrics:
+        if metric not in higher_is_better:
+            hint = did_you_mean(metric, higher_is_better)
+            raise UsageError(f"whether a higher {metric!r} is better is not declared{hint}")
+
+
+def wide_scores(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return checked scores with one row per (dataset, task, metric, method) and one column per seed, NaN for none."""
+    return scores.pivot(index=[*CELL, "method"], columns="seed", values="value").sort_index()
+
+
+def matrix(frame: pd.DataFrame) -> FloatArray:
+    """Return a frame's values in double precision."""
+    return np.asarray(frame.to_numpy(dtype=float), dtype=np.float64)
+
+
+def column(frame: pd.DataFrame, name: str, dtype: Any = float) -> NDArray[Any]:
+    """Return one column as an array of ``dtype``."""
+    return np.asarray(frame[name].to_numpy(dtype=dtype))

@@ -1,0 +1,238 @@
+"""The index of a store: ``results.duckdb``, made from the run folders and never more than they say.
+
+One process writes at a time, for moments: it reads the new folders first, then opens, inserts, and closes.
+Writers also exclude each other by a lock file, held around opening and closing: processes that took turns by
+DuckDB's own lock alone were measured to lose committed rows now and then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import duckdb
+from numpy.typing import NDArray
+
+from rmtl_bench.contracts.errors import StoreError, UsageError
+from rmtl_bench.store import schema
+from rmtl_bench.store.ingest import Batch, Problem, Stamp, insert, read_batch, stamp
+from rmtl_bench.store.layout import RunFolder, Store
+from rmtl_bench.store.locks import locked
+from rmtl_bench.store.tables import first_line
+
+BATCH = 500
+"""Runs ingested in one transaction."""
+
+_T = TypeVar("_T")
+_BUSY = ("Could not set lock", "different configuration than existing connections")
+_SEALED: dict[str, Any] = {
+    "enable_external_access": False,
+    "lock_configuration": True,
+    "python_enable_replacements": False,
+    "autoinstall_known_extensions": False,
+}
+_OPEN: dict[str, Any] = {"python_enable_replacements": False, "autoinstall_known_extensions": False}
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What a refresh did: runs ingested and removed, folders that cannot be read, and whether it began anew."""
+
+    ingested: int = 0
+    removed: int = 0
+    problems: tuple[Problem, ...] = ()
+    rebuilt: bool = False
+
+
+class _Changes(NamedTuple):
+    """Folders to ingest, and names to forget since they are gone or have changed."""
+
+    new: list[tuple[RunFolder, Stamp]]
+    gone: list[str]
+    changed: list[str]
+
+    @property
+    def none(self) -> bool:
+        return not any(self)
+
+
+class Attempt(NamedTuple):
+    """The latest attempt at a run: how it ended, in how many seconds, and its traceback."""
+
+    attempt: int
+    status: str
+    seconds: float
+    error: str
+
+
+class Index:
+    """The index of ``store``. Another command holding the file is waited for, up to ``patience`` seconds."""
+
+    def __init__(self, store: Store, patience: float = 10.0) -> None:
+        self.store = store
+        self.path = store.path / "results.duckdb"
+        self.patience = patience
+
+    def refresh(self) -> Refreshed:
+        """Ingest the run folders that are new or have changed, and forget those that are gone.
+
+        A folder that cannot be read is reported and tried again next time. An index that is corrupt or of another
+        schema version is moved aside to ``results.duckdb.aside`` and made anew. When nothing is new, nothing
+        is written. Raises :class:`StoreError` when another command holds the file for too long.
+        """
+        known = self._known()
+        if known is not None and self._changes(known).none:
+            return Refreshed(problems=self._strangers())
+        return self._update(anew=False)
+
+    def rebuild(self) -> Refreshed:
+        """Make the index anew from all run folders. Raises as :meth:`refresh` does."""
+        return self._update(anew=True)
+
+    def query(
+        self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Return the names of the columns and the rows of a query.
+
+        The query can neither write to the index nor reach another file. Raises :class:`UsageError` with the
+        first line of what DuckDB says of it, :class:`StoreError` when there is no index or it cannot be read.
+        """
+
+        def ask(connection: duckdb.DuckDBPyConnection) -> tuple[list[str], list[tuple[Any, ...]]]:
+            try:
+                answered = connection.execute(sql, parameters or None)
+                # A connection that answered nothing has no rows to fetch: the text held no statement.
+                if answered is None or connection.description is None:
+                    raise UsageError("the query is empty")
+                return [column[0] for column in connection.description], connection.fetchall()
+            except duckdb.Error as error:
+                raise UsageError(first_line(error)) from error
+
+        return self._read(ask)
+
+    def scores(self, run_ids: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        """Return the metrics of the latest attempt that ended well of each run, of all runs by default.
+
+        Columns: ``run_id``, ``dataset``, ``backbone``, ``weighting`` (labels, as the run's own suite called them),
+        ``seed`` int64, ``task``, ``metric``, ``value`` float64, ``higher_is_better`` bool; texts are objects.
+        """
+        chosen, parameters = _chosen(run_ids)
+        sql = (
+            "SELECT run_id, dataset, backbone, weighting, seed, task, metric, value, higher_is_better "
+            f"FROM v_scores {chosen} ORDER BY run_id, task, metric"  # noqa: S608 -- own text
+        )
+        return self._read(lambda connection: dict(connection.execute(sql, parameters).fetchnumpy()))
+
+    def latest(self, run_ids: Sequence[str] | None = None) -> dict[str, Attempt]:
+        """Return the latest attempt at each run that has one, by run id; of all runs by default."""
+        chosen, parameters = _chosen(run_ids)
+        sql = f"SELECT run_id, attempt, status, seconds, error FROM v_latest {chosen} ORDER BY run_id"  # noqa: S608
+        rows = self._read(lambda connection: connection.execute(sql, parameters).fetchall())
+        return {row[0]: Attempt(*row[1:]) for row in rows}
+
+    def _read(self, ask: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
+        if not self.path.exists():
+            raise StoreError(f"there is no index at {self.path}; it is made from the run folders by a refresh")
+        try:
+            with self._connect(read_only=True) as connection:
+                return ask(connection)
+        except duckdb.Error as error:
+            raise StoreError(f"{self.path} cannot be read: {first_line(error)}; rebuild it") from error
+
+    def _known(self) -> dict[str, Stamp] | None:
+        """Return what is ingested, by folder; ``None`` when there is no usable index of this version."""
+        if not self.path.exists():
+            return None
+        try:
+            with self._connect(read_only=True) as connection:
+                versions = connection.execute("SELECT version FROM schema_version").fetchall()
+                if versions != [(schema.SCHEMA_VERSION,)]:
+                    return None
+                rows = connection.execute("SELECT folder, mtime, size FROM ingested_files").fetchall()
+        except duckdb.Error:
+            return None
+        return {folder: Stamp(mtime, size) for folder, mtime, size in rows}
+
+    def _changes(self, known: Mapping[str, Stamp]) -> _Changes:
+        present = {folder.path.name: (folder, stamp(folder)) for folder in self.store.runs()}
+        new = [(folder, seen) for name, (folder, seen) in present.items() if known.get(name) != seen]
+        gone = [name for name in known if name not in present]
+        changed = [folder.path.name for folder, _ in new if folder.path.name in known]
+        return _Changes(new, gone, changed)
+
+    def _update(self, anew: bool) -> Refreshed:
+        with locked(self.store.path / "index.lock", self.patience):
+            # Asked again under the lock: another command may just have ingested the same folders.
+            known = self._known()
+            if known is None:
+                self._set_aside()
+            try:
+                return self._ingest(None if anew else known)
+            except duckdb.Error:
+                # Damage can show only when a block is read or written; the folders still have everything.
+                self._set_aside()
+            try:
+                return self._ingest(None)
+            except duckdb.Error as error:
+                raise StoreError(f"{self.path} cannot be written: {first_line(error)}") from error
+
+    def _ingest(self, known: Mapping[str, Stamp] | None) -> Refreshed:
+        changes = self._changes(known or {})
+        outdated = changes.gone + changes.changed
+        ingested, problems, empty_first = 0, self._strangers(), known is None
+        for start in range(0, max(len(changes.new), 1), BATCH):
+            batch = read_batch(changes.new[start : start + BATCH])
+            problems += tuple(batch.problems)
+            # A broken folder is met at every refresh: alone, it is no reason to write.
+            if batch.runs or outdated or empty_first:
+                self._write(batch, outdated, empty_first)
+            outdated, empty_first = [], False
+            ingested += batch.runs
+        return Refreshed(ingested, len(changes.gone), problems, known is None)
+
+    def _write(self, batch: Batch, outdated: Sequence[str], empty_first: bool) -> None:
+        with self._connect(read_only=False) as connection:
+            connection.execute("BEGIN")
+            if empty_first:
+                connection.execute(schema.creation())
+            if outdated:
+                for table in ("runs", "metrics", "ingested_files"):
+                    # The names are the constants above.
+                    forget = f"DELETE FROM {table} WHERE folder IN (SELECT unnest(?))"  # noqa: S608
+                    connection.execute(forget, [list(outdated)])
+            insert(connection, batch)
+            connection.execute("COMMIT")
+            connection.execute("CHECKPOINT")
+
+    def _connect(self, read_only: bool) -> duckdb.DuckDBPyConnection:
+        deadline = time.monotonic() + self.patience
+        while True:
+            try:
+                return duckdb.connect(str(self.path), read_only=read_only, config=_SEALED if read_only else _OPEN)
+            except duckdb.Error as error:
+                if not any(text in str(error) for text in _BUSY):
+                    raise
+                if time.monotonic() > deadline:
+                    raise StoreError(
+                        f"{self.path} is held by another process; try again when it has finished"
+                    ) from error
+            time.sleep(0.02)
+
+    def _set_aside(self) -> None:
+        for path in (self.path, self.path.with_name(self.path.name + ".wal")):
+            try:
+                path.replace(path.with_name(path.name.replace(".duckdb", ".duckdb.aside")))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise StoreError(f"{path} cannot be moved aside: {error.strerror or error}") from error
+
+    def _strangers(self) -> tuple[Problem, ...]:
+        return tuple(Problem(path, f"{path} is no folder of a run") for path in self.store.strangers())
+
+
+def _chosen(run_ids: Sequence[str] | None) -> tuple[str, list[Any]]:
+    """Return a WHERE clause and its parameter: by list, so that ten thousand runs are one parameter."""
+    return ("", []) if run_ids is None else ("WHERE run_id IN (SELECT unnest(CAST(? AS VARCHAR[])))", [list(run_ids)])

@@ -1,0 +1,160 @@
+"""What is in a run folder, written and read.
+
+=====================  ================================================================================
+run.json               :class:`RunRecord`: what was run, how it ended
+environment.json       where it was run, any mapping
+metrics.parquet        one row a task and metric
+history.parquet        one row a stage, epoch, task and quantity
+weights.parquet        one row a stage, epoch and task: mean and quantiles of the weights used
+predictions.parquet    one row a test row: its position, session, labels and scores by task
+log.txt                what the run said
+=====================  ================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from rmtl_bench.contracts.cell import STATUSES, Cell
+from rmtl_bench.contracts.errors import StoreError
+from rmtl_bench.store.tables import Columns, read_parquet, write_parquet
+
+RUN_FORMAT = 1
+"""The format of a run folder, written into ``run.json``."""
+
+TABLES: Mapping[str, Mapping[str, str]] = {
+    "metrics": {"task": "VARCHAR", "metric": "VARCHAR", "value": "DOUBLE", "higher_is_better": "BOOLEAN"},
+    "history": {
+        "stage": "VARCHAR",
+        "epoch": "INTEGER",
+        "task": "VARCHAR",
+        "quantity": "VARCHAR",
+        "value": "DOUBLE",
+    },
+    "weights": {
+        "stage": "VARCHAR",
+        "epoch": "INTEGER",
+        "task": "VARCHAR",
+        **dict.fromkeys(("mean", "q05", "q25", "q50", "q75", "q95"), "DOUBLE"),
+    },
+}
+"""The columns of the tables that every run has, with their SQL types."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What was run and how it ended: the contents of ``run.json``.
+
+    ``status`` is one of :data:`~rmtl_bench.contracts.cell.STATUSES`; ``seconds`` by phase; ``error`` a
+    traceback, empty for a run that ended well; ``started`` and ``finished`` ISO 8601 times; ``versions`` of
+    whatever a reader may want to compare. The attempt is told by the name of the folder.
+    """
+
+    run_id: str
+    cell: Cell
+    status: str
+    started: str
+    finished: str
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    error: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"status is {self.status!r}; it is one of {', '.join(STATUSES)}")
+
+
+def write_run(folder: Path, record: RunRecord) -> None:
+    """Write ``run.json``."""
+    data = {
+        "format": RUN_FORMAT,
+        "run_id": record.run_id,
+        "cell": record.cell.to_json(),
+        "status": record.status,
+        "started": record.started,
+        "finished": record.finished,
+        "seconds": {phase: float(value) for phase, value in record.seconds.items()},
+        "error": _encodable(record.error),
+        "versions": dict(record.versions),
+    }
+    _write_json(folder / "run.json", data)
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Return what ``run.json`` says.
+
+    Raises :class:`StoreError` naming the file when it is missing, truncated, of another format or foreign.
+    """
+    path = folder / "run.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["format"] != RUN_FORMAT:
+            raise StoreError(f"{path} has format {data['format']!r}; this rmtl-bench reads format {RUN_FORMAT}")
+        return RunRecord(
+            run_id=str(data["run_id"]),
+            cell=Cell.from_json(data["cell"]),
+            status=data["status"],
+            started=str(data["started"]),
+            finished=str(data["finished"]),
+            seconds={str(phase): float(value) for phase, value in data["seconds"].items()},
+            error=_encodable(str(data["error"])),
+            versions={str(name): str(version) for name, version in data["versions"].items()},
+        )
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{path} is no record of a run: {type(error).__name__}: {error}") from error
+
+
+def write_environment(folder: Path, environment: Mapping[str, Any]) -> None:
+    """Write ``environment.json``, any JSON-ready mapping."""
+    _write_json(folder / "environment.json", environment)
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """Return what ``environment.json`` says; empty when the run has none. Raises :class:`StoreError`."""
+    path = folder / "environment.json"
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreError(f"{path} cannot be read: {error}") from error
+
+
+def write_table(folder: Path, name: str, columns: Columns) -> None:
+    """Write the table ``metrics``, ``history`` or ``weights``; its columns are in :data:`TABLES`."""
+    write_parquet(folder / f"{name}.parquet", columns, TABLES[name])
+
+
+def write_predictions(folder: Path, columns: Columns) -> None:
+    """Write ``predictions.parquet``.
+
+    ``columns``: ``row`` and ``session`` int [N], and for each task ``label_<task>``, NaN where it is missing, and
+    ``score_<task>``, both written as float32 [N]. Raises :class:`StoreError` for any other column.
+    """
+    types = {"row": "BIGINT", "session": "BIGINT"}
+    tasks = [name.removeprefix("score_") for name in columns if name.startswith("score_")]
+    for task in tasks:
+        types |= {f"label_{task}": "FLOAT", f"score_{task}": "FLOAT"}
+    write_parquet(folder / "predictions.parquet", columns, types)
+
+
+def read_table(folder: Path, name: str) -> dict[str, NDArray[Any]]:
+    """Return the columns of ``metrics``, ``history``, ``weights`` or ``predictions``. Raises :class:`StoreError`."""
+    return read_parquet(folder / f"{name}.parquet")
+
+
+def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _encodable(text: str) -> str:
+    # A traceback quotes file names, which need not be Unicode; DuckDB takes nothing else.
+    return text.encode("utf-8", "replace").decode("utf-8")
