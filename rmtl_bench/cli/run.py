@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from rmtl_bench.cli.options import debug_option, plugin_option, store_option, suite_options
-from rmtl_bench.execution import DataSources, LocalExecutor, Options, missing_cells
+from rmtl_bench.cli.progress import duration, open_progress
+from rmtl_bench.contracts.cell import Cell
+from rmtl_bench.contracts.errors import DataError
+from rmtl_bench.execution import DataSources, LocalExecutor, Options, missing_cells, stored_plan
 from rmtl_bench.execution.device import check_device
-from rmtl_bench.plugins import load_plugins
-from rmtl_bench.store import Store
-from rmtl_bench.suites import find_suite, read_suite
+from rmtl_bench.execution.pending import statuses_to_retry
+from rmtl_bench.plugins import PluginHost, Registry, load_plugins
+from rmtl_bench.store import Index, Store, save_plan
+from rmtl_bench.suites import Plan, Suite, expand, find_suite, read_suite
 
 
 @click.command("run")
@@ -29,9 +38,7 @@ from rmtl_bench.suites import find_suite, read_suite
 @click.option("--dry-run", is_flag=True, help="Print the plan and run nothing.")
 @plugin_option
 @debug_option
-@click.pass_context
 def command(
-    context: click.Context,
     suite_name: str,
     sample: bool,
     store_path: Path,
@@ -45,21 +52,89 @@ def command(
 ) -> int:
     """Run a suite: every cell that the store does not hold yet."""
     check_device(device)
+    statuses_to_retry(retry)
     host = load_plugins(plugin_files)
     suite = read_suite(find_suite(host.registry, suite_name), sample=sample)
     sources = DataSources(host.registry, data_dir)
-    plan = _expand(suite, host.registry, sources, suite_name)
+    # The store is looked at first: a path that cannot be one should not cost the hashing of raw files.
+    store = Store.open(store_path) if not dry_run or store_path.exists() else None
+    plan = _expand(suite, host.registry, sources)
     cells = plan.only(only)
-    if dry_run:
-        statuses = Store.open(store_path, create=False).index.latest_statuses() if store_path.exists() else {}
-        _print_plan(plan, cells, statuses)
+    statuses = _statuses(store)
+    pending = missing_cells(cells, statuses, retry)
+    _describe(plan, cells, pending, statuses, retry)
+    if dry_run or store is None:
+        _list(pending)
         return 0
-    store = Store.open(store_path)
-    store.clean_staging()
-    store.save_plan(plan.to_json())
-    store.index.refresh()
-    pending = missing_cells(cells, store.index.latest_statuses(), retry)
-    _say_what_will_run(plan, cells, pending)
+    save_plan(store, stored_plan(plan))
     if pending:
-        _run(LocalExecutor, host, sources, store, Options(device, jobs), suite, pending)
-    return _conclude(store, suite, cells, store_path)
+        store.clean_staging()
+        _run(host, sources, store, Options(device, jobs), suite, pending)
+    return _conclude(store, suite, cells)
+
+
+def _expand(suite: Suite, registry: Registry, sources: DataSources) -> Plan:
+    try:
+        return expand(suite, registry, sources.fingerprint)
+    except DataError as error:
+        hint = ""
+        if suite.has_sample and not suite.sample:
+            hint = f"\nOr try the suite on embedded data: rmtl-bench run --suite {suite.name} --sample"
+        raise DataError(f"suite {suite.title_line} lacks data\n{error}{hint}") from error
+
+
+def _statuses(store: Store | None) -> dict[str, str]:
+    if store is None:
+        return {}
+    index = Index(store)
+    refreshed = index.refresh()
+    for problem in refreshed.problems:
+        click.echo(f"warning: passed over: {problem.reason}", err=True)
+    return {run_id: attempt.status for run_id, attempt in index.latest().items()}
+
+
+def _describe(
+    plan: Plan, cells: Sequence[Cell], pending: Sequence[Cell], statuses: Mapping[str, str], retry: str
+) -> None:
+    suite = plan.suite
+    click.echo(f"suite {suite.title_line}: {len(cells)} cells, {len(pending)} to run", err=True)
+    for note in (*suite.notes, *(f"skipped {s.label}: {s.reason}" for s in plan.skipped)):
+        click.echo(f"  {note}", err=True)
+    ended_badly = Counter(statuses.get(cell.run_id, "ok") for cell in cells)
+    del ended_badly["ok"]
+    if ended_badly and not retry:
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(ended_badly.items()))
+        click.echo(f"  {counts} earlier: --retry {','.join(sorted(ended_badly))} runs them again", err=True)
+    if not pending:
+        click.echo("nothing to run: every cell has its run", err=True)
+
+
+def _list(cells: Sequence[Cell]) -> None:
+    for cell in cells:
+        click.echo(f"{cell.run_id}  {cell.label}")
+
+
+def _run(
+    host: PluginHost, sources: DataSources, store: Store, options: Options, suite: Suite, pending: Sequence[Cell]
+) -> None:
+    begun = time.monotonic()
+    with open_progress() as progress:
+        executor = LocalExecutor(host, sources, store, progress, options)
+        try:
+            counts = executor.run(f"{suite.name}@{suite.version}", pending)
+        except KeyboardInterrupt:
+            progress.say(f"interrupted: {progress.done} of {len(pending)} runs are published; go on with\n  {_again()}")
+            raise
+    summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    click.echo(f"{summary} in {duration(time.monotonic() - begun)}", err=True)
+
+
+def _again() -> str:
+    return shlex.join(["rmtl-bench", *sys.argv[1:]])
+
+
+def _conclude(store: Store, suite: Suite, cells: Sequence[Cell]) -> int:
+    statuses = {run_id: attempt.status for run_id, attempt in Index(store).latest().items()}
+    sample = " --sample" if suite.sample else ""
+    click.echo(f"see it with: rmtl-bench leaderboard --suite {suite.name}{sample} --store {store.path}", err=True)
+    return 0 if all(statuses.get(cell.run_id) == "ok" for cell in cells) else 1

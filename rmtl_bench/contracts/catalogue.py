@@ -70,7 +70,7 @@ class Parameter:
         if self.kind.endswith("s"):
             if not isinstance(value, (list, tuple)):
                 raise refuse(_KINDS[self.kind])
-            checked: Any = tuple(self._scalar(v, self.kind[:-1], refuse) for v in value)
+            checked: Any = tuple(self._scalar(v, self.kind[:-1], lambda _: refuse(_KINDS[self.kind])) for v in value)
         else:
             checked = self._scalar(value, self.kind, refuse)
         for element in checked if isinstance(checked, tuple) else (checked,):

@@ -56,7 +56,7 @@ class SessionTable:
 class Dataset(ABC):
     """A data set. Its parameters are the constructor's keyword arguments."""
 
-    def raw_files(self, data_dir: Path) -> Sequence[Path]:  # noqa: ARG002 -- for those who override it
+    def raw_files(self, data_dir: Path) -> Sequence[Path]:
         """Return the raw files that :meth:`build` will read, below ``data_dir``; none if it reads no file.
 
         Their contents are a part of the data's fingerprint. Raises :class:`~rmtl_bench.contracts.errors.DataError`

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rmtl_bench.execution.listener import Listener
 from rmtl_bench.execution.local import LocalExecutor, Options
 from rmtl_bench.execution.pending import missing_cells
+from rmtl_bench.execution.planning import stored_plan
 from rmtl_bench.execution.sources import DataSources
 
-__all__ = ["DataSources", "Listener", "LocalExecutor", "Options", "missing_cells"]
+__all__ = ["DataSources", "Listener", "LocalExecutor", "Options", "missing_cells", "stored_plan"]

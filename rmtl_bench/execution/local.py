@@ -15,10 +15,11 @@ from rmtl_bench.contracts.cell import Cell, Outcome
 from rmtl_bench.execution.device import default_jobs, resolve_device
 from rmtl_bench.execution.listener import Listener
 from rmtl_bench.execution.process import RunProcess
+from rmtl_bench.execution.publish import publish_run
 from rmtl_bench.execution.request import RunRequest
 from rmtl_bench.execution.sources import DataSources
 from rmtl_bench.plugins.host import PluginHost
-from rmtl_bench.store import Store
+from rmtl_bench.store import Index, Store
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class LocalExecutor:
             with _terminate_as_interrupt():
                 self._run_all(cells, tables, device, jobs, counts)
         finally:
-            self.store.index.refresh()
+            Index(self.store).refresh()
         self.host.notify("rmtl_suite_finished", suite=suite, summary=dict(counts))
         return counts
 
@@ -116,7 +117,7 @@ class LocalExecutor:
 
     def _finish(self, process: RunProcess, cell: Cell) -> Outcome:
         code = process.wait()
-        outcome = self.store.publish_run(process.request.staging, cell, process.started, process.obituary(code))
+        outcome = publish_run(self.store, process, code)
         self.listener.run_finished(cell, outcome)
         self.host.notify("rmtl_run_finished", cell=cell, outcome=outcome)
         return outcome
@@ -126,7 +127,7 @@ class LocalExecutor:
 def _terminate_as_interrupt() -> Iterator[None]:
     """Within, SIGTERM ends the command as Ctrl-C does."""
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     previous = signal.signal(signal.SIGTERM, interrupt)

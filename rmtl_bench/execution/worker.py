@@ -54,7 +54,7 @@ def make_run(request: RunRequest, emit: Emit) -> None:
         status=status,
         started=iso_time(started),
         finished=iso_time(finished),
-        seconds={**facts.pop("seconds", {}), "total": finished - started},
+        seconds=facts.pop("seconds", {"total": finished - started}),
         error=error,
         facts=facts,
     )
@@ -67,6 +67,7 @@ def _run_and_write(request: RunRequest, emit: Emit) -> dict[str, Any]:
 
     from rmtl_bench.execution.environment import describe_environment
     from rmtl_bench.execution.run_cell import run_cell
+    from rmtl_bench.metrics.evaluation import MetricRow
     from rmtl_bench.plugins import load_plugins
 
     torch.set_num_threads(request.threads)
@@ -79,11 +80,8 @@ def _run_and_write(request: RunRequest, emit: Emit) -> dict[str, Any]:
         host.notify("rmtl_epoch_finished", cell=request.cell, record=record)
 
     result = run_cell(request.cell, request.table, host.registry, request.device, observe)
-    write_table(
-        request.staging,
-        "metrics",
-        dict(zip(("task", "metric", "value", "higher_is_better"), zip(*result.metrics, strict=True), strict=True)),
-    )
+    columns = zip(*result.metrics, strict=True)
+    write_table(request.staging, "metrics", dict(zip(MetricRow._fields, columns, strict=True)))
     write_table(request.staging, "history", result.history.epochs)
     write_table(request.staging, "weights", result.history.weights)
     write_predictions(request.staging, result.predictions)

@@ -89,7 +89,7 @@ def insert(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
     for table, columns in batch.rows.items():
         select = register(connection, "batch", columns, schema.TABLES[table])
         known = " WHERE hash NOT IN (SELECT hash FROM environments)" if table == "environments" else ""
-        connection.execute(f"INSERT INTO {table} {select}{known}")  # noqa: S608 -- own names
+        connection.execute(f"INSERT INTO {table} {select}{known}")
         connection.unregister("batch")
 
 
@@ -149,7 +149,7 @@ def _run_row(folder: RunFolder, record: RunRecord) -> dict[str, Any]:
         "finished": record.finished,
         "seconds": sum(record.seconds.values()),
         "error": record.error,
-        "versions": dict(record.versions),
+        "facts": dict(record.facts),
         "seconds_by_phase": dict(record.seconds),
         "cell": cell.to_json(),
         "environment": "",

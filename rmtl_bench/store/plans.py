@@ -31,11 +31,11 @@ class PlannedCell:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StoredPlan:
     """A suite's cells as they were planned, and what its tables need to know.
 
     ``sample``: made from the data sets' embedded samples, never to be mixed with the real thing; ``digest`` of
-    the suite file; ``statistics``: the suite's settings, as given; ``skipped``: the cells that cannot be, each
+    the suite file; ``notes`` stand on top of every table; ``metrics`` in the suite's order; ``statistics``: the suite's settings, as given; ``skipped``: the cells that cannot be, each
     a mapping that says why.
     """
 
@@ -45,7 +45,8 @@ class Plan:
     cells: tuple[PlannedCell, ...]
     sample: bool = False
     title: str = ""
-    notes: str = ""
+    notes: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
     statistics: Mapping[str, Any] = field(default_factory=dict)
     skipped: tuple[Mapping[str, Any], ...] = ()
 
@@ -60,7 +61,7 @@ def plan_name(suite: str, version: int, sample: bool = False) -> str:
     return f"{suite}@{version}{'+sample' if sample else ''}"
 
 
-def save_plan(store: Store, plan: Plan) -> Path:
+def save_plan(store: Store, plan: StoredPlan) -> Path:
     """Keep a plan and return its file; the same suite file may be planned again.
 
     Raises :class:`StoreError` when another suite file was planned under the same name and version before.
@@ -79,7 +80,7 @@ def save_plan(store: Store, plan: Plan) -> Path:
     return path
 
 
-def load_plan(store: Store, suite: str, version: int | None = None, sample: bool = False) -> Plan:
+def load_plan(store: Store, suite: str, version: int | None = None, sample: bool = False) -> StoredPlan:
     """Return a kept plan, the latest version unless one is named.
 
     Raises :class:`UsageError` for a plan that is not kept, :class:`StoreError` for one that cannot be read.
@@ -104,14 +105,15 @@ def _kept(store: Store) -> list[tuple[str, int, bool]]:
     return sorted((m[1], int(m[2]), m[3] is not None) for m in matches if m)
 
 
-def _read(path: Path) -> Plan:
+def _read(path: Path) -> StoredPlan:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         found = data.pop("format")
         if found != PLAN_FORMAT:
             raise StoreError(f"{path} has format {found!r}; this rmtl-bench reads format {PLAN_FORMAT}")
         cells = tuple(PlannedCell(**cell) for cell in data.pop("cells"))
-        return Plan(cells=cells, skipped=tuple(data.pop("skipped")), **data)
+        lists = {key: tuple(data.pop(key)) for key in ("skipped", "notes", "metrics")}
+        return StoredPlan(cells=cells, **lists, **data)
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ class RunRecord:
     """What was run and how it ended: the contents of ``run.json``.
 
     ``status`` is one of :data:`~rmtl_bench.contracts.cell.STATUSES`; ``seconds`` by phase; ``error`` a
-    traceback, empty for a run that ended well; ``started`` and ``finished`` ISO 8601 times; ``versions`` of
-    whatever a reader may want to compare. The attempt is told by the name of the folder.
+    traceback, empty for a run that ended well; ``started`` and ``finished`` ISO 8601 times; ``facts``, whatever
+    else a reader may want to know, JSON-ready. The attempt is told by the name of the folder.
     """
 
     run_id: str
@@ -63,11 +64,16 @@ class RunRecord:
     finished: str
     seconds: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
-    versions: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise ValueError(f"status is {self.status!r}; it is one of {', '.join(STATUSES)}")
+
+
+def iso_time(seconds: float) -> str:
+    """Return a time in seconds since the epoch as ISO 8601, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def write_run(folder: Path, record: RunRecord) -> None:
@@ -81,7 +87,7 @@ def write_run(folder: Path, record: RunRecord) -> None:
         "finished": record.finished,
         "seconds": {phase: float(value) for phase, value in record.seconds.items()},
         "error": _encodable(record.error),
-        "versions": dict(record.versions),
+        "facts": dict(record.facts),
     }
     _write_json(folder / "run.json", data)
 
@@ -104,7 +110,7 @@ def read_run(folder: Path) -> RunRecord:
             finished=str(data["finished"]),
             seconds={str(phase): float(value) for phase, value in data["seconds"].items()},
             error=_encodable(str(data["error"])),
-            versions={str(name): str(version) for name, version in data["versions"].items()},
+            facts=dict(data["facts"]),
         )
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error

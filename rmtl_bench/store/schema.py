@@ -22,7 +22,7 @@ RUNS: Mapping[str, str] = {
     "seconds_by_phase": "VARCHAR",
     "error": "VARCHAR",
     "cell": "VARCHAR",
-    "versions": "VARCHAR",
+    "facts": "VARCHAR",
     "environment": "VARCHAR",
 }
 METRICS: Mapping[str, str] = {

@@ -51,31 +51,6 @@ class Plan:
             if any(fnmatch.fnmatchcase(label, pattern) for pattern in patterns)
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the plan as it is stored beside the runs."""
-        suite = self.suite
-        return {
-            "suite": suite.name,
-            "version": suite.version,
-            "sample": suite.sample,
-            "digest": suite.digest,
-            "title": suite.title,
-            "notes": list(suite.notes),
-            "metrics": list(suite.metrics),
-            "statistics": dict(suite.statistics),
-            "cells": [
-                {
-                    "run_id": cell.run_id,
-                    "dataset": cell.dataset.label,
-                    "backbone": cell.backbone.label,
-                    "weighting": cell.weighting.label,
-                    "seed": cell.seed,
-                }
-                for cell in self.cells
-            ],
-            "skipped": [{"label": s.label, "reason": s.reason} for s in self.skipped],
-        }
-
 
 def expand(suite: Suite, registry: Registry, fingerprint: Fingerprint) -> Plan:
     """Expand a suite: look every name up, check every parameter, fingerprint the data, list the cells.

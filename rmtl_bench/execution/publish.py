@@ -1,0 +1,35 @@
+"""From a staging folder to a published run, however the run ended."""
+
+from __future__ import annotations
+
+import time
+
+from rmtl_bench.contracts.cell import Outcome
+from rmtl_bench.contracts.errors import StoreError
+from rmtl_bench.execution.process import RunProcess
+from rmtl_bench.store import Store
+from rmtl_bench.store.run_files import RunRecord, iso_time, read_run, write_run
+
+
+def publish_run(store: Store, process: RunProcess, code: int) -> Outcome:
+    """Publish the run of a process that ended with ``code``, and say how the run ended.
+
+    A process that left no ``run.json`` was killed: a run of that status is written in its place.
+    """
+    request = process.request
+    try:
+        record = read_run(request.staging)
+    except StoreError:
+        now = time.time()
+        record = RunRecord(
+            run_id=request.cell.run_id,
+            cell=request.cell,
+            status="killed",
+            started=iso_time(process.started),
+            finished=iso_time(now),
+            seconds={"total": now - process.started},
+            error=process.obituary(code),
+        )
+        write_run(request.staging, record)
+    store.publish(request.staging, request.cell.run_id)
+    return Outcome(record.run_id, record.status, time.time() - process.started, record.error)
