@@ -66,4 +66,4 @@ def _plain(value: Any) -> str:
 
 def _help(parameter: dict[str, Any]) -> str:
     choices = parameter["choices"]
-    return parameter["help"] + (f" ({', '.join(map(str, choices))})" if choices else "")
+    return str(parameter["help"]) + (f" ({', '.join(map(str, choices))})" if choices else "")

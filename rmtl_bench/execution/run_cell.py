@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from rmtl_bench.contracts.backbone import Backbone
+from rmtl_bench.contracts.catalogue import MetricInfo
 from rmtl_bench.contracts.cell import Cell
 from rmtl_bench.contracts.dataset import SessionTable
 from rmtl_bench.contracts.weighting import Weighting
@@ -79,9 +80,12 @@ def _evaluate(
     cell: Cell, table: SessionTable, probabilities: NDArray[np.float64], registry: Registry
 ) -> list[MetricRow]:
     rows = table.split("test")
-    entries = {name: registry.find("metric", name) for name in cell.metrics}
+    metrics = {}
+    for name in cell.metrics:
+        entry = registry.find("metric", name)
+        metrics[name] = (entry.load(), cast(MetricInfo, entry.info))
     return evaluate(
-        {name: (entry.load(), entry.info) for name, entry in entries.items()},
+        metrics,
         table.schema.task_names,
         table.labels[rows],
         None if table.label_mask is None else table.label_mask[rows],

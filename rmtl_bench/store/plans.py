@@ -34,9 +34,9 @@ class PlannedCell:
 class StoredPlan:
     """A suite's cells as they were planned, and what its tables need to know.
 
-    ``sample``: made from the data sets' embedded samples, never to be mixed with the real thing; ``digest`` of
-    the suite file; ``notes`` stand on top of every table; ``metrics`` in the suite's order; ``statistics``: the suite's settings, as given; ``skipped``: the cells that cannot be, each
-    a mapping that says why.
+    ``sample``: made by the suite's own ``[sample]`` section, never to be mixed with the real thing; ``digest`` of the
+    suite file; ``notes`` stand on top of every table; ``metrics`` in the suite's order; ``statistics``: the suite's
+    settings, as given; ``skipped``: the cells that cannot be, each a mapping that says why.
     """
 
     suite: str
@@ -112,8 +112,8 @@ def _read(path: Path) -> StoredPlan:
         if found != PLAN_FORMAT:
             raise StoreError(f"{path} has format {found!r}; this rmtl-bench reads format {PLAN_FORMAT}")
         cells = tuple(PlannedCell(**cell) for cell in data.pop("cells"))
-        lists = {key: tuple(data.pop(key)) for key in ("skipped", "notes", "metrics")}
-        return StoredPlan(cells=cells, **lists, **data)
+        lists: dict[str, Any] = {key: tuple(data.pop(key)) for key in ("skipped", "notes", "metrics")}
+        return StoredPlan(cells=cells, **{**data, **lists})
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -30,15 +30,15 @@ from rmtl_bench_datasets.sessions import check_shares
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-USER_FIELDS = {"user_group": 24, "age": 6, "region": 12}
-ITEM_FIELDS = {"category": 20, "brand": 30, "price_level": 8}
+USER_FIELDS = {"user_group": 12, "age": 6, "region": 10}
+ITEM_FIELDS = {"category": 12, "brand": 20, "price_level": 8}
 CONTEXT_FIELDS = {"hour": 24, "slot": 5}
 NUMERICAL = ("recency", "quality", "affinity")
 """Numerical fields, standard normal."""
 
 _FIELDS = {**USER_FIELDS, **ITEM_FIELDS, **CONTEXT_FIELDS}
-_INTERACTIONS = (("user_group", "category"), ("age", "price_level"), ("region", "slot"))
-_INTERACTION_SHARE = 0.2
+_INTERACTIONS = (("age", "price_level"), ("age", "slot"))
+_INTERACTION_SHARE = 0.1
 _USERS_PER_SESSION = 0.2
 _DAYS = 14
 _DAY_MS = 86_400_000
@@ -73,7 +73,7 @@ class Simulated(Dataset):
         rates: Sequence[float] = (0.2, 0.05),
         conflict: float = 0.3,
         dependence: float = 0.3,
-        signal: float = 0.9,
+        signal: float = 0.6,
         session_length: float = 5.0,
         funnel: bool = True,
         split: Sequence[float] = (0.6, 0.2, 0.2),

@@ -1,0 +1,25 @@
+"""Leaderboards and comparisons, and the formats they are written in."""
+
+from __future__ import annotations
+
+from rmtl_bench.report.comparison import PairComparison, compare_pair, pair_document
+from rmtl_bench.report.document import Column, Document, Section
+from rmtl_bench.report.formats import FORMATS, render
+from rmtl_bench.report.layout import leaderboard_document
+from rmtl_bench.report.leaderboard import ROW_COLUMNS, Leaderboard, LeaderboardSettings, build_leaderboard
+
+__all__ = [
+    "FORMATS",
+    "ROW_COLUMNS",
+    "Column",
+    "Document",
+    "Leaderboard",
+    "LeaderboardSettings",
+    "PairComparison",
+    "Section",
+    "build_leaderboard",
+    "compare_pair",
+    "leaderboard_document",
+    "pair_document",
+    "render",
+]

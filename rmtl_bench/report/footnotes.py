@@ -1,0 +1,49 @@
+"""The lines under a table that say how its numbers were made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rmtl_bench.statistics import Region
+
+COUNTS = (
+    "n/N: of N planned seeds, n have this score; a cell with n < N is listed as incomplete and has no rank. "
+    "Differences use the seeds that both methods have."
+)
+"""What n/N means."""
+
+RANK = (
+    "rank: 1 + the number of methods that are better in paired t tests over all pairs of the cell (Holm-adjusted "
+    "p < 0.05). Equal ranks are ties; the order by mean within a tie says nothing."
+)
+"""How ranks are made."""
+
+ROBUST = (
+    "†: an exact sign-flip permutation test, Holm-adjusted in the same way, comes down on the other side of 0.05. "
+    "deterministic: every seed has the same difference; nothing was tested."
+)
+"""What the dagger means."""
+
+
+def difference(confidence: float) -> str:
+    """Return how means, differences and p are made."""
+    level = f"{100 * confidence:g} %"
+    return (
+        f"±: half-width of the {level} t interval over seeds. difference: method - reference, paired by seed; "
+        "p: two-sided paired t test, Holm-adjusted within each family and metric."
+    )
+
+
+def verdicts(equivalence: Mapping[str, float | str]) -> str:
+    """Return how verdicts are made."""
+    regions = ", ".join(f"{metric} ±{_region(text)}" for metric, text in equivalence.items()) or "none declared"
+    return (
+        f"better, worse: adjusted p < 0.05; (small): mean difference inside the equivalence region ({regions}); "
+        "equivalent: 90 % interval inside it. unresolved: neither; mde: the difference that this many seeds find with "
+        "80 % power. n too small: fewer than 3 seeds, or too few for an exact test to reach the corrected level."
+    )
+
+
+def _region(text: float | str) -> str:
+    region = Region.parse(text)
+    return f"{region.size:g} % of the reference" if region.percent else f"{region.size:g}"

@@ -1,0 +1,171 @@
+"""A document as terminal text, Markdown, LaTeX, HTML, csv or json."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import textwrap
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from rmtl_bench.contracts.errors import UsageError, did_you_mean
+from rmtl_bench.report.document import Document, Section
+
+JSON_FORMAT = 1
+"""The version of the json layout, raised when a key changes its meaning."""
+
+TERMINAL_WIDTH = 120
+"""Columns that a terminal is taken to have."""
+
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1b1f24;background:#fff}
+table{border-collapse:collapse;margin:.4rem 0 1.6rem;font-variant-numeric:tabular-nums}
+th,td{padding:.2rem .7rem;text-align:left;border-bottom:1px solid #d8dee4}
+th{border-bottom:2px solid #57606a}.r{text-align:right}h2{font-size:1rem;margin:1.2rem 0 0}
+.note{background:#fff8c5;padding:.3rem .7rem;margin:.3rem 0}footer{color:#57606a;font-size:.9rem}
+.scroll{overflow-x:auto}
+"""
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "·": r"$\cdot$",
+    "†": r"$\dagger$",
+    **{c: "\\" + c for c in "&%$#_{}"},
+}
+
+
+def render(document: Document, fmt: str) -> str:
+    """Return the document in one of ``FORMATS``; the text ends with a newline."""
+    if fmt not in FORMATS:
+        raise UsageError(f"unknown format {fmt!r}{did_you_mean(fmt, FORMATS)}")
+    return FORMATS[fmt](document).rstrip("\n") + "\n"
+
+
+def _table(document: Document) -> str:
+    parts = [document.title, "=" * len(document.title)]
+    parts += [textwrap.fill(f"note: {note}", TERMINAL_WIDTH, subsequent_indent="  ") for note in document.notes]
+    for section in document.sections:
+        parts += ["", section.title, _tabulate(section, "simple", wrap=True)]
+    parts.append("")
+    parts += [textwrap.fill(line, TERMINAL_WIDTH, subsequent_indent="  ") for line in document.footnotes]
+    return "\n".join(parts)
+
+
+def _tabulate(section: Section, style: str, wrap: bool = False) -> str:
+    text = tabulate(
+        section.rows,
+        headers=[c.title for c in section.columns],
+        tablefmt=style,
+        disable_numparse=True,
+        colalign=["right" if c.numeric else "left" for c in section.columns] if section.rows else None,
+        maxcolwidths=[c.width for c in section.columns] if wrap and section.rows else None,
+    )
+    return str(text)
+
+
+def _markdown(document: Document) -> str:
+    parts = [f"# {_escape_markdown(document.title)}", ""]
+    parts += [line for note in document.notes for line in (f"> {_escape_markdown(note)}", ">")][:-1]
+    for section in document.sections:
+        rows = tuple(tuple(_escape_markdown(text) for text in row) for row in section.rows)
+        table = _tabulate(Section(section.title, section.columns, rows), "github")
+        parts += ["", f"## {_escape_markdown(section.title)}", "", table]
+    parts += ["", *(f"- {_escape_markdown(line)}" for line in document.footnotes)]
+    return "\n".join(parts)
+
+
+def _escape_markdown(text: str) -> str:
+    return re.sub(r"([\\`*_\[\]<>|&~#])", r"\\\1", " ".join(text.split()))
+
+
+def _latex(document: Document) -> str:
+    parts = [f"% {' '.join(document.title.split())}; needs \\usepackage{{booktabs}}"]
+    parts += [f"\\noindent {_escape_latex(note)}\\par" for note in document.notes]
+    for section in document.sections:
+        spec = "".join("r" if c.numeric else "l" for c in section.columns)
+        lines = [" & ".join(map(_escape_latex, row)) + r" \\" for row in section.rows]
+        parts += [
+            r"\begin{table}[ht]",
+            r"\centering",
+            f"\\caption{{{_escape_latex(section.title)}}}",
+            f"\\begin{{tabular}}{{{spec}}}",
+            r"\toprule",
+            " & ".join(_escape_latex(c.title) for c in section.columns) + r" \\",
+            r"\midrule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    parts += [f"\\noindent {{\\footnotesize {_escape_latex(line)}}}\\par" for line in document.footnotes]
+    return "\n".join(parts)
+
+
+def _escape_latex(text: str) -> str:
+    return "".join(_LATEX.get(c, c) for c in " ".join(text.split()))
+
+
+def _html(document: Document) -> str:
+    title = escape(document.title)
+    body = [f"<h1>{title}</h1>", *(f'<p class="note">{escape(note)}</p>' for note in document.notes)]
+    for section in document.sections:
+        kinds = [' class="r"' if c.numeric else "" for c in section.columns]
+        head = "".join(f"<th{k}>{escape(c.title)}</th>" for k, c in zip(kinds, section.columns, strict=True))
+        body += [f"<h2>{escape(section.title)}</h2>", '<div class="scroll"><table>', f"<thead><tr>{head}</tr></thead>"]
+        for row in section.rows:
+            cells = "".join(f"<td{k}>{escape(text)}</td>" for k, text in zip(kinds, row, strict=True))
+            body.append(f"<tr>{cells}</tr>")
+        body.append("</table></div>")
+    notes = "".join(f"<li>{escape(line)}</li>" for line in document.footnotes)
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
+    page = "\n".join([*body, f"<footer><ol>{notes}</ol></footer>"])
+    return f'<!doctype html>\n<html lang="en"><head>{head}<style>{_STYLE}</style></head><body>\n{page}\n</body></html>'
+
+
+def _csv(document: Document) -> str:
+    frames = [frame.astype(object).assign(table=name) for name, frame in document.tables.items() if len(frame)]
+    if not frames:
+        return "table"
+    columns = dict.fromkeys(["table", *(c for frame in frames for c in frame.columns)])
+    long = pd.concat(frames, ignore_index=True)[list(columns)]
+    return str(long.to_csv(index=False, lineterminator="\n"))
+
+
+def _json(document: Document) -> str:
+    content: dict[str, Any] = {"format": JSON_FORMAT, "title": document.title, "notes": list(document.notes)}
+    content["settings"] = dict(document.settings)
+    for name, frame in document.tables.items():
+        records = frame.astype(object).to_dict("records")
+        content[name] = [{str(k): _plain(v) for k, v in record.items()} for record in records]
+    content["footnotes"] = list(document.footnotes)
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """Return a scalar as json knows it: no numpy type, ``None`` for what is missing or not finite."""
+    if value is None or value is pd.NA:
+        return None
+    plain = value.item() if hasattr(value, "item") else value
+    return None if isinstance(plain, float) and not math.isfinite(plain) else plain
+
+
+FORMATS: dict[str, Callable[[Document], str]] = {
+    "table": _table,
+    "markdown": _markdown,
+    "latex": _latex,
+    "html": _html,
+    "csv": _csv,
+    "json": _json,
+}
+"""What ``render`` knows."""

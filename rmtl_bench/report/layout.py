@@ -1,0 +1,174 @@
+"""A leaderboard laid out for readers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from rmtl_bench.contracts.errors import UsageError, did_you_mean
+from rmtl_bench.report import footnotes
+from rmtl_bench.report.document import (
+    DASH,
+    Column,
+    Document,
+    Section,
+    against,
+    chosen,
+    p_value,
+    spread,
+    verdict_text,
+)
+from rmtl_bench.report.leaderboard import Leaderboard, LeaderboardSettings
+from rmtl_bench.statistics import CELL, VERDICTS
+
+_VERDICT = Column("verdict", width=27)
+
+
+def leaderboard_document(board: Leaderboard, metrics: Sequence[str] | None = None) -> Document:
+    """Lay a leaderboard out; ``metrics`` chooses what the text formats show, csv and json hold all."""
+    settings = board.settings
+    for metric in metrics or ():
+        if metric not in settings.higher_is_better:
+            raise UsageError(f"unknown metric {metric!r}{did_you_mean(metric, settings.higher_is_better)}")
+    sections = (
+        *_missing(board),
+        *_cells(board, metrics),
+        *_comparisons(board, metrics),
+        *_delta_m(board, metrics),
+        *_counts(board, metrics),
+    )
+    equivalence = {m: r for m, r in settings.equivalence.items() if metrics is None or m in metrics}
+    notes = (footnotes.COUNTS, footnotes.difference(settings.confidence), footnotes.RANK)
+    return Document(
+        title=settings.title,
+        notes=board.notes,
+        sections=sections,
+        footnotes=(*notes, footnotes.verdicts(equivalence), footnotes.ROBUST),
+        tables={
+            "leaderboard": board.rows,
+            "comparisons": board.comparisons,
+            "delta_m": board.delta_m,
+            "counts": board.counts,
+            "missing": board.missing,
+            "incomplete": board.incomplete,
+        },
+        settings=_settings(settings),
+    )
+
+
+def direction(metric: str, higher_is_better: Mapping[str, bool]) -> str:
+    """Return the metric's name with its better direction."""
+    return f"{metric} ({'higher' if higher_is_better[metric] else 'lower'} is better)"
+
+
+def _settings(settings: LeaderboardSettings) -> dict[str, Any]:
+    family = settings.reference
+    return {
+        "higher_is_better": dict(settings.higher_is_better),
+        "equivalence": dict(settings.equivalence),
+        "confidence": settings.confidence,
+        "reference": family and {"candidates": list(family.candidates), "references": list(family.references)},
+        "delta_m_reference": settings.delta_m_reference,
+    }
+
+
+def _missing(board: Leaderboard) -> Iterable[Section]:
+    if len(board.missing):
+        grouped = board.missing.groupby(["dataset", "method"])["seed"]
+        rows = tuple((str(d), str(m), ", ".join(map(str, sorted(seeds)))) for (d, m), seeds in grouped)
+        yield Section("missing runs", (Column("dataset"), Column("method"), Column("seeds", width=40)), rows)
+
+
+def _cells(board: Leaderboard, metrics: Sequence[str] | None) -> Iterable[Section]:
+    columns = (
+        Column("rank", numeric=True),
+        Column("method", width=28),
+        Column("mean", numeric=True),
+        Column("n/N", numeric=True),
+        Column("difference", numeric=True),
+        Column("p", numeric=True),
+        _VERDICT,
+    )
+    for (dataset, task, metric), cell in _groups(chosen(board.rows, metrics), CELL):
+        records = cell.to_dict("records")
+        versus = [against(r["method"], r["reference"]) for r in records]
+        shared = set(versus) - {DASH}
+        title = f"{dataset} · {task} · {direction(metric, board.settings.higher_is_better)}"
+        rows = [_cell_row(record) for record in records]
+        if len(shared) == 1:
+            yield Section(f"{title}, difference to {shared.pop()}", columns, tuple(rows))
+        elif not shared:
+            yield Section(title, columns[:4], tuple(row[:4] for row in rows))
+        else:
+            wider = (*columns[:1], Column("method", width=18), *columns[2:-1], Column("verdict", width=16))
+            both = tuple((*row, v) for row, v in zip(rows, versus, strict=True))
+            yield Section(title, (*wider, Column("against", width=16)), both)
+
+
+def _cell_row(r: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        DASH if pd.isna(r["rank"]) else str(r["rank"]),
+        r["method"],
+        spread(r["mean"], r["low"], r["high"]),
+        f"{r['n']}/{r['expected']}",
+        spread(r["difference"], r["difference_low"], r["difference_high"], signed=True),
+        p_value(r["p_holm"]),
+        verdict_text(r),
+    )
+
+
+def _comparisons(board: Leaderboard, metrics: Sequence[str] | None) -> Iterable[Section]:
+    columns = (
+        Column("candidate", width=26),
+        Column("against", width=24),
+        Column("n", numeric=True),
+        Column("difference", numeric=True),
+        Column("p", numeric=True),
+        _VERDICT,
+    )
+    for (family, dataset, task, metric), group in _groups(chosen(board.comparisons, metrics), ["family", *CELL]):
+        rows = tuple(
+            (
+                r["candidate"],
+                against(r["candidate"], r["reference"]),
+                str(r["n"]),
+                spread(r["difference"], r["low"], r["high"], signed=True),
+                p_value(r["p_holm"]),
+                verdict_text(r),
+            )
+            for r in group.to_dict("records")
+        )
+        title = f"{family}: {dataset} · {task} · {direction(metric, board.settings.higher_is_better)}"
+        yield Section(title, columns, rows)
+
+
+def _delta_m(board: Leaderboard, metrics: Sequence[str] | None) -> Iterable[Section]:
+    columns = (Column("method", width=40), Column("Delta_m %", numeric=True), Column("n", numeric=True))
+    for (dataset, metric), group in _groups(chosen(board.delta_m, metrics), ["dataset", "metric"]):
+        rows = tuple(
+            (r["method"], spread(r["mean"], r["low"], r["high"], signed=True), str(r["n"]))
+            for r in group.to_dict("records")
+        )
+        reference = board.settings.delta_m_reference
+        yield Section(f"{dataset} · {metric} · mean relative gain over the tasks against {reference}", columns, rows)
+
+
+def _counts(board: Leaderboard, metrics: Sequence[str] | None) -> Iterable[Section]:
+    counts = chosen(board.counts, metrics)
+    if counts.empty:
+        return
+    wide = counts.pivot(index=["weighting", "metric"], columns="verdict", values="cells").fillna(0).astype(int)
+    shown = [v for v in VERDICTS if v in wide.columns]
+    rows = tuple((*map(str, key), *(str(row[v]) for v in shown)) for key, row in wide.iterrows())
+    columns = (Column("weighting", width=24), Column("metric"), *(Column(v, numeric=True, width=14) for v in shown))
+    yield Section("verdicts against the reference, per weighting", columns, rows)
+
+
+def _groups(frame: pd.DataFrame, by: list[str]) -> Iterable[tuple[tuple[str, ...], pd.DataFrame]]:
+    """Group in the frame's order of metrics, but keep data sets, then tasks, together."""
+    outer = [name for name in by if name != "metric"]
+    for _, part in frame.groupby(outer, sort=True):
+        for _, group in part.groupby("metric", sort=False):
+            yield tuple(group.iloc[0][by]), group

@@ -1,0 +1,161 @@
+"""A leaderboard: every score with its interval, its rank and the verdict against a declared reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from rmtl_bench.contracts.errors import UsageError
+from rmtl_bench.statistics import (
+    CELL,
+    Family,
+    cell_counts,
+    check_scores,
+    delta_m,
+    incomplete_cells,
+    missing_runs,
+    rank_methods,
+    run_families,
+    split_method,
+    summarise,
+)
+
+ROW_COLUMNS = [
+    *(*CELL, "rank", "method", "backbone", "weighting", "mean", "low", "high", "n", "expected", "reference"),
+    *("difference", "difference_low", "difference_high", "p", "p_holm", "p_exact_holm", "verdict", "robust", "mde"),
+]
+"""The columns of ``Leaderboard.rows``; ``expected`` is N of n/N, differences are method - reference."""
+
+
+@dataclass(frozen=True)
+class LeaderboardSettings:
+    """What a leaderboard shows and against what it judges.
+
+    ``notes`` are printed on top. ``reference`` names, for each method, the one it is judged against; ``families`` are
+    further comparisons with corrections of their own. ``equivalence`` maps a metric to a difference too small to
+    matter, in its unit (0.001) or in percent of the reference ("0.1%"). ``delta_m_reference`` is one method.
+    """
+
+    title: str
+    higher_is_better: Mapping[str, bool]
+    notes: tuple[str, ...] = ()
+    reference: Family | None = None
+    equivalence: Mapping[str, float | str] = field(default_factory=dict)
+    families: tuple[Family, ...] = ()
+    delta_m_reference: str | None = None
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """The frames of a leaderboard, one row per cell and method, comparison, Delta_m, count or missing run."""
+
+    settings: LeaderboardSettings
+    notes: tuple[str, ...]
+    rows: pd.DataFrame
+    comparisons: pd.DataFrame
+    delta_m: pd.DataFrame
+    counts: pd.DataFrame
+    missing: pd.DataFrame
+    incomplete: pd.DataFrame
+
+
+def build_leaderboard(
+    scores: pd.DataFrame, expected: Iterable[tuple[str, str, int]] | None, settings: LeaderboardSettings
+) -> Leaderboard:
+    """Build a leaderboard from scores and the planned (dataset, method, seed) runs, ``None`` for no plan."""
+    finite = check_scores(scores)
+    plan = None if expected is None else list(expected)
+    counts = cell_counts(plan, finite)
+    incomplete = incomplete_cells(counts)
+    against = _against_reference(finite, settings)
+    missing = missing_runs(plan or [], finite)
+    return Leaderboard(
+        settings=settings,
+        notes=(*settings.notes, *_own_notes(finite, settings, missing, incomplete)),
+        rows=_rows(finite, counts, incomplete, against, settings),
+        comparisons=_compare(finite, settings.families, settings),
+        delta_m=_delta_m(finite, settings),
+        counts=_count(against),
+        missing=missing,
+        incomplete=incomplete,
+    )
+
+
+def _compare(scores: pd.DataFrame, families: Iterable[Family], settings: LeaderboardSettings) -> pd.DataFrame:
+    # A running suite has gaps; they are listed and n shows them, so that the rest can be read meanwhile.
+    return run_families(
+        scores,
+        list(families),
+        settings.higher_is_better,
+        settings.equivalence,
+        confidence=settings.confidence,
+        only_shared=True,
+    )
+
+
+def _against_reference(scores: pd.DataFrame, settings: LeaderboardSettings) -> pd.DataFrame:
+    family = settings.reference
+    if family is None:
+        return _compare(scores, [], settings)
+    reference: dict[str, str] = {}
+    for candidate, other in family.pairs(scores["method"].unique()):
+        if candidate in reference:
+            raise UsageError(
+                f"family {family.name!r} gives {candidate} two references, {reference[candidate]} and {other}"
+            )
+        reference[candidate] = other
+    return _compare(scores, [family], settings)
+
+
+def _rows(
+    scores: pd.DataFrame,
+    counts: pd.DataFrame,
+    incomplete: pd.DataFrame,
+    against: pd.DataFrame,
+    settings: LeaderboardSettings,
+) -> pd.DataFrame:
+    key = [*CELL, "method"]
+    means = summarise(scores, key, settings.confidence).drop(columns="n")
+    ranks = rank_methods(scores, settings.higher_is_better, incomplete)
+    names = {"candidate": "method", "low": "difference_low", "high": "difference_high"}
+    judged = against.drop(columns=["n", "family"]).rename(columns=names)
+    table = counts.merge(means, on=key, how="left").merge(ranks, on=key, how="left").merge(judged, on=key, how="left")
+    parts = [split_method(method) for method in table["method"]]
+    table = table.assign(backbone=[p[0] for p in parts], weighting=[p[1] for p in parts], rank=table["rank"])
+    sign = table["metric"].map({m: -1.0 if up else 1.0 for m, up in settings.higher_is_better.items()})
+    table = table.assign(_badness=sign * table["mean"]).sort_values([*CELL, "_badness", "method"], ignore_index=True)
+    return table[ROW_COLUMNS].assign(rank=table["rank"].astype("Int64"))
+
+
+def _delta_m(scores: pd.DataFrame, settings: LeaderboardSettings) -> pd.DataFrame:
+    columns = ["dataset", "metric", "method", "n", "mean", "low", "high"]
+    if settings.delta_m_reference is None or scores.empty:
+        return pd.DataFrame(columns=columns)
+    table = delta_m(scores, settings.delta_m_reference, settings.higher_is_better, settings.confidence)
+    order = table.sort_values(["dataset", "metric", "mean"], ascending=[True, True, False], ignore_index=True)
+    return order[columns]
+
+
+def _count(against: pd.DataFrame) -> pd.DataFrame:
+    weighting = [split_method(method)[1] for method in against["candidate"]]
+    grouped = against.assign(weighting=weighting).groupby(["weighting", "metric", "verdict"])
+    return grouped.size().rename("cells").reset_index()
+
+
+def _own_notes(
+    scores: pd.DataFrame, settings: LeaderboardSettings, missing: pd.DataFrame, incomplete: pd.DataFrame
+) -> list[str]:
+    notes = []
+    methods = scores["method"].unique()
+    for family in (*([settings.reference] if settings.reference else []), *settings.families):
+        unmatched = family.unmatched(methods)
+        if unmatched:
+            notes.append(f"family {family.name!r}: no scores of {', '.join(unmatched)}")
+    if len(missing):
+        notes.append(f"{len(missing)} planned runs have no scores; they are listed below")
+    if len(incomplete):
+        notes.append(f"{len(incomplete)} incomplete cells are shown as n/N and left out of the ranks")
+    return notes
