@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from rmtl_bench.cli.catalogue import print_json
-from rmtl_bench.cli.options import debug_option, json_option, store_option
-from rmtl_bench.store import Index, Refreshed, Store
+from rmtl_bench.cli.options import debug_option, json_option, store_option, warn_of_problems
+from rmtl_bench.store import Index, Store
 
 
 @click.group("db")
@@ -19,11 +19,11 @@ def command() -> None:
 @command.command("rebuild")
 @store_option
 @debug_option
-def rebuild(store_path: Path) -> int:
+def rebuild(store_path: Path) -> None:
     """Make the index anew from the run folders."""
     done = Index(Store.open(store_path, create=False)).rebuild()
     click.echo(f"{done.ingested} runs indexed")
-    return _report(done)
+    warn_of_problems(done)
 
 
 @command.command("sql")
@@ -31,7 +31,7 @@ def rebuild(store_path: Path) -> int:
 @store_option
 @json_option
 @debug_option
-def sql(query: str, store_path: Path, as_json: bool) -> int:
+def sql(query: str, store_path: Path, as_json: bool) -> None:
     """Run a read-only QUERY, e.g. "SELECT * FROM v_scores"."""
     index = Index(Store.open(store_path, create=False))
     refreshed = index.refresh()
@@ -42,16 +42,10 @@ def sql(query: str, store_path: Path, as_json: bool) -> int:
         from tabulate import tabulate
 
         click.echo(tabulate(rows, headers=columns, disable_numparse=True))
-    return _report(refreshed)
+    warn_of_problems(refreshed)
 
 
 def _plain(value: object) -> object:
     if isinstance(value, float):
         return value if abs(value) < float("inf") else None
     return value if isinstance(value, (bool, int, str, type(None))) else str(value)
-
-
-def _report(refreshed: Refreshed) -> int:
-    for problem in refreshed.problems:
-        click.echo(f"warning: passed over: {problem.reason}", err=True)
-    return 0

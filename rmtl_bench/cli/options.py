@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from rmtl_bench.report import Document
+    from rmtl_bench.store import Refreshed
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_STORE = Path("results/store")
+FORMATS = ("table", "markdown", "latex", "html", "csv", "json")
+"""The formats of a report; named here too, since a --help must not import pandas. A test compares the two."""
 
 
 def debug_option(command: Command) -> Command:
@@ -52,3 +58,43 @@ def suite_options(command: Command) -> Command:
         command
     )
     return click.option("--suite", "suite_name", required=True, help="NAME, NAME@VERSION or a .toml file.")(command)
+
+
+def metric_option(command: Command) -> Command:
+    """``--metric NAME``, repeatable."""
+    return click.option(
+        "--metric",
+        "metrics",
+        multiple=True,
+        metavar="NAME",
+        help="Show only this metric (repeatable); csv and json hold all.",
+    )(command)
+
+
+def report_options(command: Command) -> Command:
+    """``--format FORMAT`` and ``--output FILE``."""
+    command = click.option(
+        "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead of standard output."
+    )(command)
+    return click.option("--format", "fmt", type=click.Choice(FORMATS), default="table", show_default=True)(command)
+
+
+def show_report(document: Document, fmt: str, output: Path | None, refreshed: Refreshed) -> None:
+    """Print a report or write it to a file, and warn of the run folders that could not be read."""
+    from rmtl_bench.report import render
+
+    warn_of_problems(refreshed)
+    text = render(document, fmt)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"--output {output} cannot be written: {error.strerror or error}") from error
+
+
+def warn_of_problems(refreshed: Refreshed) -> None:
+    """Say on stderr which folders of a store were passed over."""
+    for problem in refreshed.problems:
+        click.echo(f"warning: passed over: {problem.reason}", err=True)

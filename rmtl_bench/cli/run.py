@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from rmtl_bench.cli.options import debug_option, plugin_option, store_option, suite_options
+from rmtl_bench.cli.options import debug_option, plugin_option, store_option, suite_options, warn_of_problems
 from rmtl_bench.cli.progress import duration, open_progress
 from rmtl_bench.contracts.cell import Cell
 from rmtl_bench.contracts.errors import DataError
@@ -87,9 +87,7 @@ def _statuses(store: Store | None) -> dict[str, str]:
     if store is None:
         return {}
     index = Index(store)
-    refreshed = index.refresh()
-    for problem in refreshed.problems:
-        click.echo(f"warning: passed over: {problem.reason}", err=True)
+    warn_of_problems(index.refresh())
     return {run_id: attempt.status for run_id, attempt in index.latest().items()}
 
 

@@ -83,7 +83,7 @@ def _evaluate(
     metrics = {}
     for name in cell.metrics:
         entry = registry.find("metric", name)
-        metrics[name] = (entry.load(), cast(MetricInfo, entry.info))
+        metrics[name] = (entry.load(), cast("MetricInfo", entry.info))
     return evaluate(
         metrics,
         table.schema.task_names,

@@ -26,7 +26,7 @@ def auc_score(labels: NDArray[Any], scores: NDArray[Any]) -> float:
         return float("nan")
     order = np.argsort(scores)
     positive = labels[order] > 0.5
-    return _auc_of_groups(positive, _changes(scores[order]), np.zeros(1, dtype=np.int64))[0].item()
+    return float(_auc_of_groups(positive, _changes(scores[order]), np.zeros(1, dtype=np.int64))[0])
 
 
 def gauc(predictions: Predictions) -> float:
@@ -77,4 +77,5 @@ def _auc_of_groups(
     # Twice the statistic, so that a tie's half stays a whole number.
     twice_u = np.add.reduceat(positives * (2 * below + negatives), first_tie)
     pairs = np.add.reduceat(positives, first_tie) * np.add.reduceat(negatives, first_tie)
-    return np.divide(twice_u, 2 * pairs, out=np.full(len(starts), np.nan), where=pairs > 0)
+    areas: NDArray[np.float64] = np.divide(twice_u, 2 * pairs, out=np.full(len(starts), np.nan), where=pairs > 0)
+    return areas

@@ -29,9 +29,7 @@ _VERDICT = Column("verdict", width=27)
 def leaderboard_document(board: Leaderboard, metrics: Sequence[str] | None = None) -> Document:
     """Lay a leaderboard out; ``metrics`` chooses what the text formats show, csv and json hold all."""
     settings = board.settings
-    for metric in metrics or ():
-        if metric not in settings.higher_is_better:
-            raise UsageError(f"unknown metric {metric!r}{did_you_mean(metric, settings.higher_is_better)}")
+    check_metrics(metrics or (), settings.higher_is_better)
     sections = (
         *_missing(board),
         *_cells(board, metrics),
@@ -56,6 +54,14 @@ def leaderboard_document(board: Leaderboard, metrics: Sequence[str] | None = Non
         },
         settings=_settings(settings),
     )
+
+
+def check_metrics(metrics: Iterable[str], known: Iterable[str]) -> None:
+    """Raise :class:`UsageError` for a metric that the scores do not have."""
+    names = list(known)
+    for metric in metrics:
+        if metric not in names:
+            raise UsageError(f"unknown metric {metric!r}{did_you_mean(metric, names)}")
 
 
 def direction(metric: str, higher_is_better: Mapping[str, bool]) -> str:

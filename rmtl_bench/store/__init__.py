@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
-from rmtl_bench.store.store import Store
+from rmtl_bench.store.index import Attempt, Index, Refreshed
+from rmtl_bench.store.layout import RunFolder, Store
+from rmtl_bench.store.plans import PlannedCell, StoredPlan, load_plan, plan_names, save_plan
 
-__all__ = ["Store"]
+__all__ = [
+    "Attempt",
+    "Index",
+    "PlannedCell",
+    "Refreshed",
+    "RunFolder",
+    "Store",
+    "StoredPlan",
+    "load_plan",
+    "plan_names",
+    "save_plan",
+]

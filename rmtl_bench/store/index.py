@@ -120,7 +120,7 @@ class Index:
         """
         chosen, parameters = _chosen(run_ids)
         sql = (
-            "SELECT run_id, dataset, backbone, weighting, seed, task, metric, value, higher_is_better "
+            "SELECT run_id, dataset, backbone, weighting, seed, task, metric, value, higher_is_better "  # noqa: S608
             f"FROM v_scores {chosen} ORDER BY run_id, task, metric"
         )
         return self._read(lambda connection: dict(connection.execute(sql, parameters).fetchnumpy()))

@@ -18,7 +18,6 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from rmtl_bench.contracts.errors import StoreError
 from rmtl_bench.store.locks import try_lock
@@ -38,8 +37,8 @@ class RunFolder:
     path: Path
 
 
-class Layout:
-    """The folders of a store: what is below :class:`~rmtl_bench.store.store.Store`. Pickled, it is its path alone."""
+class Store:
+    """A folder of results. Open it with :meth:`open`. Pickled, it is its path: it holds no lock elsewhere."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,11 +47,11 @@ class Layout:
         self.suites = path / "suites"
         self._locks: dict[Path, int] = {}
 
-    def __reduce__(self) -> tuple[type[Self], tuple[Path]]:
-        return type(self), (self.path,)
+    def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
+        return Store, (self.path,)
 
     @classmethod
-    def open(cls, path: Path | str, create: bool = True) -> Self:
+    def open(cls, path: Path | str, create: bool = True) -> Store:
         """Return the store at ``path``, made if missing and ``create``.
 
         Raises :class:`StoreError` if there is none, or something else than a store of this format stands there.

@@ -26,9 +26,7 @@ def isolated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def install(
-    fake_distribution: Make, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., None]:
+def install(fake_distribution: Make, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def make(name: str, code: str, **more: str) -> None:
         monkeypatch.syspath_prepend(str(fake_distribution(name, code, **more)))
         monkeypatch.delitem(sys.modules, name.replace("-", "_"), raising=False)

@@ -41,7 +41,9 @@ def test_noise_alone_puts_everyone_first(make_scores):
 def test_equal_scores_never_get_different_ranks(make_scores):
     rng = np.random.default_rng(0)
     row = rng.normal(size=8)
-    ranks = _ranks(rank_methods(make_scores({"b/x": row, "b/y": row, "b/z": row + rng.normal(5, 0.1, 8)}), {"auc": True}))
+    ranks = _ranks(
+        rank_methods(make_scores({"b/x": row, "b/y": row, "b/z": row + rng.normal(5, 0.1, 8)}), {"auc": True})
+    )
     assert ranks == {"b/x": 2.0, "b/y": 2.0, "b/z": 1.0}
 
 

@@ -4,7 +4,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
 from rmtl_bench_backbones.esmm import logit_of_product
 
 logits = st.lists(

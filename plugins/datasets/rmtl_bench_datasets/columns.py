@@ -53,7 +53,7 @@ def assemble(
         ids[:, column] = con.execute(_IDS.format(name=name)).fetchnumpy()["value"]
     numbers = np.empty((sum(sizes), len(numerical)), np.float32)
     for column, name in enumerate(numerical):
-        numbers[:, column] = standardised(_read(con, f'coalesce("{name}"::DOUBLE, \'nan\'::DOUBLE)'), sizes[0])
+        numbers[:, column] = standardised(_read(con, f"coalesce(\"{name}\"::DOUBLE, 'nan'::DOUBLE)"), sizes[0])
     labels = np.empty((sum(sizes), len(tasks)), np.float32)
     for column, task in enumerate(tasks):
         labels[:, column] = _read(con, f'"{task.name}"::FLOAT')

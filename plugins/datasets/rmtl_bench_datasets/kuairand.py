@@ -1,8 +1,8 @@
 """KuaiRand: logs of a short-video app (Kuaishou) with twelve kinds of feedback on every exposure.
 
 Gao et al., *KuaiRand: An Unbiased Sequential Recommendation Dataset with Randomly Exposed Videos*, CIKM 2022, arXiv
-2208.08696; https://kuairand.com, Zenodo record 10439422, CC BY-SA 4.0. Pure has 1,436,609 standard interactions of 27,285
-users with 7,583 videos, 1K has 11,713,045 of 1,000 users with 4,369,953 videos.
+2208.08696; https://kuairand.com, Zenodo record 10439422, CC BY-SA 4.0. Pure has 1,436,609 standard interactions of
+27,285 users with 7,583 videos, 1K has 11,713,045 of 1,000 users with 4,369,953 videos.
 
 KuaiRand's authors warn that Pure has *incomplete* sequences of its users: it compares methods well, but claims about
 sessions need 1K.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import duckdb
 
@@ -57,7 +57,7 @@ _USER_NUMBERS = ("register_days", "follow_user_num", "fans_user_num", "friend_us
 _VIDEO_TEXTS = ("author_id", "video_type", "upload_type", "music_type", "tag")
 
 CATEGORICAL = ("user_id", "video_id", "tab", "hour", *_USER_TEXTS, *_VIDEO_TEXTS)
-"""The 34 categorical fields: who, what, where, when; the user's and the video's. None is known only after the exposure."""
+"""The 34 categorical fields: who, what, where, when; the user's and the video's. All are known before the exposure."""
 
 NUMERICAL = ("duration", *_USER_NUMBERS)
 """The numerical fields: logarithms of the video's length in ms, of the days since registration, of numbers of users."""
@@ -98,6 +98,7 @@ class KuaiRand(Dataset):
 
     _name: ClassVar[str] = "kuairand-pure"
     _suffix: ClassVar[str] = "pure"
+    _md5: ClassVar[str] = "0820331067a3784d9691136f772b35a7"
     _folders: ClassVar[tuple[str, ...]] = ("kuairand-pure", "KuaiRand-Pure/data", "KuaiRand-Pure")
 
     def __init__(
@@ -164,6 +165,7 @@ class KuaiRand(Dataset):
             [
                 f"mkdir -p {data_dir}",
                 f"curl -LO https://zenodo.org/records/10439422/files/{archive}.tar.gz",
+                f"echo '{self._md5}  {archive}.tar.gz' | md5sum -c",
                 f"tar -xzf {archive}.tar.gz -C {data_dir}",
             ],
         )
@@ -202,6 +204,7 @@ class KuaiRand1K(KuaiRand):
 
     _name = "kuairand-1k"
     _suffix = "1k"
+    _md5 = "6b0b9c8222d67fcd4c676218edca3f1f"
     _folders = ("kuairand-1k", "KuaiRand-1K/data", "KuaiRand-1K")
 
 
@@ -210,5 +213,5 @@ class KuaiRandPureSample(KuaiRand):
 
     _name = "kuairand-pure-sample"
 
-    def _places(self, data_dir: Path) -> list[Path]:  # noqa: ARG002 -- the sample lies beside this module
+    def _places(self, data_dir: Path) -> list[Path]:
         return [Path(__file__).parent / "embedded" / "kuairand-pure"]

@@ -115,8 +115,8 @@ class RetailRocket(Dataset):
     A view has click = 1 if its visitor puts its item into the cart at or after it within the session, and pay = 1,
     the joint event, if the visitor also buys it at or after the view within the session; what happens beyond a split
     boundary does not count. Every view of an item counts. A session ends where the visitor pauses for more than
-    ``gap_minutes``. Exact duplicates of an event are dropped. Hours and weekdays are of UTC. Fields: item, hour, weekday;
-    with the property files also the item's category, root category and five hashed properties, as of the view.
+    ``gap_minutes``. Exact duplicates of an event are dropped. Hours and weekdays are of UTC. Fields: item, hour,
+    weekday; with the property files also the item's category, root category and five hashed properties, as of the view.
     Numerical: logarithms of the view's position in its session and of the seconds since the event before.
     """
 
@@ -159,7 +159,8 @@ class RetailRocket(Dataset):
                 "source": "Retailrocket recommender system dataset, Kaggle, CC BY-NC-SA 4.0",
                 "events_logged": counts[0],
                 "events_distinct": counts[1],
-                "item_properties": [path.name for path in properties] or "no property file was there: no category fields",
+                "item_properties": [path.name for path in properties]
+                or "no property file was there: no category fields",
             }
             return assemble(con, fields, ("position", "pause"), _TASKS, self._min_count, notes)
 

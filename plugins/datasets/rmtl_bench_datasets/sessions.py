@@ -61,7 +61,7 @@ _ORDERED = """
 
 
 def check_shares(shares: Sequence[float]) -> tuple[float, float, float]:
-    """Return the shares of train, valid and test; raise :class:`UsageError` unless they are three, positive, and sum to 1."""
+    """Return the shares of train, valid and test; raise :class:`UsageError` unless three, positive, and 1 in sum."""
     if len(shares) != 3 or min(shares) <= 0 or not math.isclose(sum(shares), 1, abs_tol=1e-6):
         raise UsageError(f"parameter 'split' is {tuple(shares)}; it takes three positive shares that sum to 1")
     return (shares[0], shares[1], shares[2])

@@ -8,11 +8,13 @@ deviation ``signal``. Its own event is
 
 so that P(y_k = 1 | x) = Phi(b_k + eta_k(x)) exactly, whatever the dependence rho of the rows of a session. In a funnel
 the label of task k is its event AND the label of task k-1, whose session effects are independent, so that its
-probability is the product of the Phi along the chain. The intercepts b_k make the mean probability of each label its rate.
+probability is the product of the Phi along the chain. The intercepts b_k make the mean probability of each label its
+rate.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +62,8 @@ class _Rows:
 class Simulated(Dataset):
     """Simulated sessions with known true probabilities (``optimum``); the module says how they are made.
 
-    ``conflict`` c makes the predictors of consecutive tasks correlate at exactly 1 - 2c over the rows: at 0 the tasks agree,
-    at 0.5 they have nothing in common, at 1 they are opposed. The tasks are click, purchase, task-3 and so on; a rate
+    ``conflict`` c makes the predictors of consecutive tasks correlate at exactly 1 - 2c over the rows: at 0 the tasks
+    agree, at 0.5 they have nothing in common, at 1 they are opposed. The tasks are click, purchase, task-3 and so on; a rate
     that is not given is a quarter of the one before. Rows are in the order of time and the splits are by time.
     """
 
@@ -86,7 +88,7 @@ class Simulated(Dataset):
         parents = [None, *names[:-1]] if funnel else [None] * tasks
         self._tasks = tuple(Task(name, parent) for name, parent in zip(names, parents, strict=True))
 
-    def build(self, data_dir: Path) -> SessionTable:  # noqa: ARG002 -- nothing is read
+    def build(self, data_dir: Path) -> SessionTable:
         """Return the table; the same parameters give the same table."""
         rows_stream, effect_stream, label_stream = np.random.default_rng(self._seed).spawn(3)
         rows = _draw_rows(self._rows, self._session_length, rows_stream)
@@ -121,11 +123,9 @@ def _rates(rates: Sequence[float], tasks: int, funnel: bool) -> list[float]:
     filled = list(rates[:tasks])
     while filled and len(filled) < tasks:
         filled.append(filled[-1] / 4)
-    falling = all(later < earlier for earlier, later in zip(filled, filled[1:], strict=False))
+    falling = all(later < earlier for earlier, later in itertools.pairwise(filled))
     if not filled or min(filled) <= 0 or max(filled) >= 1 or (funnel and not falling):
-        raise UsageError(
-            f"parameter 'rates' is {tuple(rates)}; it takes shares between 0 and 1" + ", falling" * funnel
-        )
+        raise UsageError(f"parameter 'rates' is {tuple(rates)}; it takes shares between 0 and 1" + ", falling" * funnel)
     return filled
 
 
@@ -141,7 +141,9 @@ def _draw_rows(count: int, session_length: float, stream: np.random.Generator) -
     clock = np.cumsum(1 + stream.exponential(_PAUSE_MS, count).astype(np.int64))
     first_of_session = np.searchsorted(session, np.arange(session[-1] + 1))
     time = start[session] + clock - clock[first_of_session][session]
-    per_row = np.column_stack([stream.integers(size, size=count) for size in (*ITEM_FIELDS.values(), CONTEXT_FIELDS["slot"])])
+    per_row = np.column_stack(
+        [stream.integers(size, size=count) for size in (*ITEM_FIELDS.values(), CONTEXT_FIELDS["slot"])]
+    )
     hour = time // 3_600_000 % 24
     codes = np.column_stack([user_fields[user_of_session[session]], per_row[:, :-1], hour, per_row[:, -1]])
     order = np.lexsort((session, time))
@@ -180,16 +182,14 @@ def _standard(values: Floats) -> Floats:
 
 
 def _calibrated(predictors: Floats, rates: Sequence[float], funnel: bool) -> tuple[Floats, Floats]:
-    """Return the labels' probabilities [N, K] and the thresholds b_k + eta_k [N, K], mean probabilities at the rates."""
+    """Return the labels' probabilities [N, K], their means at the rates, and the thresholds b_k + eta_k [N, K]."""
     before = np.ones(len(predictors))
     optimum, own = np.empty_like(predictors), np.empty_like(predictors)
     for task, rate in enumerate(rates):
         eta = predictors[:, task]
         reach = before
 
-        def excess(
-            intercept: float, eta: Floats = eta, reach: Floats = reach, rate: float = rate
-        ) -> float:
+        def excess(intercept: float, eta: Floats = eta, reach: Floats = reach, rate: float = rate) -> float:
             return float(np.mean(reach * ndtr(intercept + eta))) - rate
 
         own[:, task] = eta + brentq(excess, -60, 60, xtol=1e-10)

@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
 from rmtl_bench_weightings.plugin import rmtl_weightings
 
 NAMES = [info.name for info in rmtl_weightings()]

@@ -1,0 +1,106 @@
+"""The scores of a suite that was run, as a store has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from rmtl_bench.contracts.errors import UsageError
+from rmtl_bench.report.leaderboard import LeaderboardSettings
+from rmtl_bench.statistics import SCORE_COLUMNS, Family
+from rmtl_bench.store import Index, Refreshed, Store, StoredPlan, load_plan
+
+
+@dataclass(frozen=True)
+class StoredSuite:
+    """A plan with the scores its runs have so far, named as the plan names its parts.
+
+    ``scores`` has the columns that :mod:`rmtl_bench.statistics` takes. ``statuses`` by run id, of the runs that have
+    been tried. ``refreshed`` says which run folders could not be read.
+    """
+
+    plan: StoredPlan
+    scores: pd.DataFrame
+    higher_is_better: Mapping[str, bool]
+    statuses: Mapping[str, str]
+    refreshed: Refreshed
+
+    @property
+    def expected(self) -> list[tuple[str, str, int]]:
+        """The planned runs, as (dataset, method, seed)."""
+        return [(cell.dataset, f"{cell.backbone}/{cell.weighting}", cell.seed) for cell in self.plan.cells]
+
+    @property
+    def equivalence(self) -> Mapping[str, float | str]:
+        """The differences that the suite declares too small to matter, by metric."""
+        found: Mapping[str, float | str] = self.plan.statistics["equivalence"]
+        return found
+
+    def settings(self) -> LeaderboardSettings:
+        """Return the settings of the leaderboard that the suite declares."""
+        declared = self.plan.statistics
+        methods = set(self.scores["method"])
+        delta_m = declared["delta_m"]
+        return LeaderboardSettings(
+            title=_title(self.plan),
+            higher_is_better=self.higher_is_better,
+            notes=(*self.plan.notes, *self._notes()),
+            reference=Family("reference", ("*",), (declared["reference"],), declared["scope"]),
+            equivalence=self.equivalence,
+            families=tuple(_family(family) for family in declared["comparisons"]),
+            delta_m_reference=delta_m if delta_m in methods else None,
+        )
+
+    def _notes(self) -> list[str]:
+        skipped = [f"skipped {s['label']}: {s['reason']}" for s in self.plan.skipped]
+        ended = [self.statuses.get(cell.run_id, "ok") for cell in self.plan.cells]
+        badly = {status: ended.count(status) for status in sorted(set(ended) - {"ok"})}
+        return skipped + [f"{count} runs ended as {status}" for status, count in badly.items()]
+
+
+def read_stored_suite(store: Store, name: str, *, sample: bool = False) -> StoredSuite:
+    """Read a suite given as ``name`` or ``name@version``; without a version, the highest that was run.
+
+    Raises :class:`UsageError` when the suite was not run in this store, or no run of it has ended well yet.
+    """
+    suite, _, version = name.partition("@")
+    if version and not version.isdecimal():
+        raise UsageError(f"suite {name!r} has the version {version!r}; it has to be a whole number")
+    plan = load_plan(store, suite, int(version) if version else None, sample)
+    index = Index(store)
+    refreshed = index.refresh()
+    found = pd.DataFrame(index.scores([cell.run_id for cell in plan.cells]))
+    if found.empty:
+        raise UsageError(f"no run of {plan.name} in {store.path} has ended well yet")
+    statuses = {run_id: attempt.status for run_id, attempt in index.latest([c.run_id for c in plan.cells]).items()}
+    directions = found.groupby("metric")["higher_is_better"].first()
+    higher_is_better = {metric: bool(directions[metric]) for metric in _ordered(plan, list(directions.index))}
+    return StoredSuite(plan, _named(found, plan), higher_is_better, statuses, refreshed)
+
+
+def _named(found: pd.DataFrame, plan: StoredPlan) -> pd.DataFrame:
+    """Name the scores as this plan does: a run is shared by all suites that have its cell, whatever they call it."""
+    cells = pd.DataFrame([vars(cell) for cell in plan.cells])
+    labelled = found[["run_id", "task", "metric", "value"]].merge(cells, on="run_id")
+    labelled["method"] = labelled["backbone"] + "/" + labelled["weighting"]
+    order = {metric: place for place, metric in enumerate(_ordered(plan, list(labelled["metric"].unique())))}
+    labelled = labelled.assign(_order=labelled["metric"].map(order))
+    by = ["dataset", "task", "_order", "method", "seed"]
+    return labelled.sort_values(by, kind="stable", ignore_index=True)[SCORE_COLUMNS]
+
+
+def _ordered(plan: StoredPlan, metrics: list[Any]) -> list[str]:
+    """Return the metrics in the suite's order; those a run adds by itself come last."""
+    return [m for m in plan.metrics if m in metrics] + [m for m in metrics if m not in plan.metrics]
+
+
+def _family(declared: Mapping[str, Any]) -> Family:
+    return Family(declared["name"], tuple(declared["candidates"]), tuple(declared["references"]), declared["scope"])
+
+
+def _title(plan: StoredPlan) -> str:
+    sample = " (sample)" if plan.sample else ""
+    return f"{plan.suite}@{plan.version}{sample}" + (f": {plan.title}" if plan.title else "")
