@@ -30,10 +30,9 @@ def command(
     output: Path | None,
 ) -> None:
     """Compare method A with method B, each given as backbone/weighting, paired by seed."""
-    from rmtl_bench.report import check_metrics, compare_pair, pair_document, read_stored_suite
+    from rmtl_bench.report import compare_pair, pair_document, read_stored_suite
     from rmtl_bench.store import Store
 
     suite = read_stored_suite(Store.open(store_path, create=False), suite_name, sample=sample)
-    check_metrics(metrics, suite.higher_is_better)
     pair = compare_pair(suite.scores, a, b, suite.higher_is_better, suite.equivalence, only_shared=only_shared)
-    show_report(pair_document(pair, metrics or None), fmt, output, suite.refreshed)
+    show_report(pair_document(pair, suite.shown(metrics)), fmt, output, suite.refreshed)

@@ -24,4 +24,4 @@ def command(
 
     suite = read_stored_suite(Store.open(store_path, create=False), suite_name, sample=sample)
     board = build_leaderboard(suite.scores, suite.expected, suite.settings())
-    show_report(leaderboard_document(board, metrics or None), fmt, output, suite.refreshed)
+    show_report(leaderboard_document(board, suite.shown(metrics)), fmt, output, suite.refreshed)

@@ -67,7 +67,7 @@ def metric_option(command: Command) -> Command:
         "metrics",
         multiple=True,
         metavar="NAME",
-        help="Show only this metric (repeatable); csv and json hold all.",
+        help="Show this metric (repeatable), or all; csv and json hold all anyway.",
     )(command)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rmtl_bench.report.comparison import PairComparison, compare_pair, pair_document
 from rmtl_bench.report.document import Column, Document, Section
 from rmtl_bench.report.formats import FORMATS, render
-from rmtl_bench.report.layout import check_metrics, leaderboard_document
+from rmtl_bench.report.layout import leaderboard_document
 from rmtl_bench.report.leaderboard import ROW_COLUMNS, Leaderboard, LeaderboardSettings, build_leaderboard
 from rmtl_bench.report.stored_suite import StoredSuite, read_stored_suite
 
@@ -20,7 +20,6 @@ __all__ = [
     "Section",
     "StoredSuite",
     "build_leaderboard",
-    "check_metrics",
     "compare_pair",
     "leaderboard_document",
     "pair_document",

@@ -127,16 +127,20 @@ def _cell_row(r: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _comparisons(board: Leaderboard, metrics: Sequence[str] | None) -> Iterable[Section]:
     columns = (
-        Column("candidate", width=26),
-        Column("against", width=24),
+        Column("data set", width=20),
+        Column("task", width=12),
+        Column("candidate", width=20),
+        Column("against", width=14),
         Column("n", numeric=True),
         Column("difference", numeric=True),
         Column("p", numeric=True),
-        _VERDICT,
+        Column("verdict", width=16),
     )
-    for (family, dataset, task, metric), group in _groups(chosen(board.comparisons, metrics), ["family", *CELL]):
+    for (family, metric), group in _groups(chosen(board.comparisons, metrics), ["family", "metric"]):
         rows = tuple(
             (
+                r["dataset"],
+                r["task"],
                 r["candidate"],
                 against(r["candidate"], r["reference"]),
                 str(r["n"]),
@@ -146,7 +150,7 @@ def _comparisons(board: Leaderboard, metrics: Sequence[str] | None) -> Iterable[
             )
             for r in group.to_dict("records")
         )
-        title = f"{family}: {dataset} · {task} · {direction(metric, board.settings.higher_is_better)}"
+        title = f"{family}: {direction(metric, board.settings.higher_is_better)}"
         yield Section(title, columns, rows)
 
 
@@ -165,11 +169,16 @@ def _counts(board: Leaderboard, metrics: Sequence[str] | None) -> Iterable[Secti
     counts = chosen(board.counts, metrics)
     if counts.empty:
         return
-    wide = counts.pivot(index=["weighting", "metric"], columns="verdict", values="cells").fillna(0).astype(int)
+    by = ["family", "candidate", "reference", "metric"]
+    wide = counts.set_index([*by, "verdict"])["cells"].unstack("verdict", fill_value=0, sort=False)
     shown = [v for v in VERDICTS if v in wide.columns]
     rows = tuple((*map(str, key), *(str(row[v]) for v in shown)) for key, row in wide.iterrows())
-    columns = (Column("weighting", width=24), Column("metric"), *(Column(v, numeric=True, width=14) for v in shown))
-    yield Section("verdicts against the reference, per weighting", columns, rows)
+    columns = (
+        Column("family", width=30),
+        *(Column(name) for name in ("weighting", "against", "metric")),
+        *(Column(v, numeric=True, width=14) for v in shown),
+    )
+    yield Section("verdicts, counted over data sets, tasks and backbones", columns, rows)
 
 
 def _groups(frame: pd.DataFrame, by: list[str]) -> Iterable[tuple[tuple[str, ...], pd.DataFrame]]:

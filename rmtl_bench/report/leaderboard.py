@@ -71,14 +71,15 @@ def build_leaderboard(
     counts = cell_counts(plan, finite)
     incomplete = incomplete_cells(counts)
     against = _against_reference(finite, settings)
+    comparisons = _compare(finite, settings.families, settings)
     missing = missing_runs(plan or [], finite)
     return Leaderboard(
         settings=settings,
         notes=(*settings.notes, *_own_notes(finite, settings, missing, incomplete)),
         rows=_rows(finite, counts, incomplete, against, settings),
-        comparisons=_compare(finite, settings.families, settings),
+        comparisons=comparisons,
         delta_m=_delta_m(finite, settings),
-        counts=_count(against),
+        counts=_count(against, comparisons),
         missing=missing,
         incomplete=incomplete,
     )
@@ -139,10 +140,12 @@ def _delta_m(scores: pd.DataFrame, settings: LeaderboardSettings) -> pd.DataFram
     return order[columns]
 
 
-def _count(against: pd.DataFrame) -> pd.DataFrame:
-    weighting = [split_method(method)[1] for method in against["candidate"]]
-    grouped = against.assign(weighting=weighting).groupby(["weighting", "metric", "verdict"])
-    return grouped.size().rename("cells").reset_index()
+def _count(against: pd.DataFrame, comparisons: pd.DataFrame) -> pd.DataFrame:
+    judged = pd.concat([against, comparisons], ignore_index=True)
+    for side in ("candidate", "reference"):
+        judged[side] = [split_method(method)[1] for method in judged[side]]
+    counts = judged.groupby(["family", "candidate", "reference", "metric", "verdict"], sort=False).size()
+    return counts.rename("cells").reset_index()
 
 
 def _own_notes(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from rmtl_bench.contracts.errors import UsageError
+from rmtl_bench.report.layout import check_metrics
 from rmtl_bench.report.leaderboard import LeaderboardSettings
 from rmtl_bench.statistics import SCORE_COLUMNS, Family
 from rmtl_bench.store import Index, Refreshed, Store, StoredPlan, load_plan
@@ -38,6 +39,17 @@ class StoredSuite:
         """The differences that the suite declares too small to matter, by metric."""
         found: Mapping[str, float | str] = self.plan.statistics["equivalence"]
         return found
+
+    def shown(self, asked: Sequence[str]) -> list[str] | None:
+        """Return the metrics that the text formats show: those asked for, else the suite's headline; None for all.
+
+        ``all`` asks for all. Raises :class:`UsageError` for a metric that no run has.
+        """
+        if "all" in asked:
+            return None
+        check_metrics(asked, self.higher_is_better)
+        headline = [metric for metric in self.plan.statistics["headline"] if metric in self.higher_is_better]
+        return list(asked) or headline or None
 
     def settings(self) -> LeaderboardSettings:
         """Return the settings of the leaderboard that the suite declares."""

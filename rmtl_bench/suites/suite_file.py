@@ -22,6 +22,7 @@
     reference = "*/fixed"            # what each row of the leaderboard is compared with ...
     scope = "same-backbone"          # ... all | same-backbone | same-weighting
     delta_m = "single-task/fixed"    # the method Delta_m% is relative to
+    headline = ["auc", "logloss"]    # the metrics that a leaderboard shows unasked; all if left out
     equivalence = { auc = 0.001, logloss = "0.1%" }
 
     [[comparisons]]                  # further families
@@ -38,7 +39,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ _STATISTICS = {
     "reference": Parameter("*/fixed", "what each row is compared with"),
     "scope": Parameter("same-backbone", "which pairs", choices=SCOPES),
     "delta_m": Parameter("", "the method Delta_m is relative to"),
+    "headline": Parameter((), "the metrics that a leaderboard shows unasked; all if left out", kind="strs"),
 }
 _GRID = {kind: Parameter((), f"names of {kind}", kind="strs") for kind in KINDS}
 _TABLES = {"trainer", "statistics", "comparisons", "grid", "sample", *KINDS}
@@ -146,7 +148,7 @@ def read_suite(path: Path, *, sample: bool = False) -> Suite:
         trainer=trainer,
         components=components,
         grid=_grid(document["grid"], components, where),
-        statistics=_statistics(document, where),
+        statistics=_statistics(document, head["metrics"], where),
         digest=hashlib.sha256(content).hexdigest()[:16],
         sample=sample,
         has_sample=bool(overrides),
@@ -215,7 +217,7 @@ def _grid(
     return tuple(grid)
 
 
-def _statistics(document: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _statistics(document: Mapping[str, Any], metrics: Sequence[str], where: str) -> dict[str, Any]:
     table = _table(document, "statistics", where)
     place = f"{where}, [statistics]"
     equivalence = _table(table, "equivalence", place)
@@ -225,6 +227,9 @@ def _statistics(document: Mapping[str, Any], where: str) -> dict[str, Any]:
             raise UsageError(f'{place}: equivalence of {metric!r} is {region!r}; it takes 0.001 or "0.1%"')
     scalars = {k: v for k, v in table.items() if k != "equivalence"}
     resolved = resolve_parameters(place, _STATISTICS, scalars)
+    for metric in resolved["headline"]:
+        if metric.removesuffix("-gap") not in metrics:
+            raise UsageError(f"{place}: no metric {metric!r} in this suite" + did_you_mean(metric, metrics))
     families = document.get("comparisons", [])
     if not isinstance(families, list):
         raise UsageError(f"{where}: 'comparisons' has to be written as [[comparisons]]")

@@ -63,8 +63,8 @@ class Simulated(Dataset):
     """Simulated sessions with known true probabilities (``optimum``); the module says how they are made.
 
     ``conflict`` c makes the predictors of consecutive tasks correlate at exactly 1 - 2c over the rows: at 0 the tasks
-    agree, at 0.5 they have nothing in common, at 1 they are opposed. The tasks are click, purchase, task-3 and so on; a rate
-    that is not given is a quarter of the one before. Rows are in the order of time and the splits are by time.
+    agree, at 0.5 they have nothing in common, at 1 they are opposed. The tasks are click, purchase, task-3 and so on; a
+    rate that is not given is a quarter of the one before. Rows are in the order of time and the splits are by time.
     """
 
     def __init__(
