@@ -16,7 +16,7 @@ from rmtl_bench.cli.progress import duration, open_progress
 from rmtl_bench.contracts.cell import Cell
 from rmtl_bench.contracts.errors import DataError
 from rmtl_bench.execution import DataSources, LocalExecutor, Options, missing_cells, stored_plan
-from rmtl_bench.execution.device import check_device
+from rmtl_bench.execution.device import require_device
 from rmtl_bench.execution.pending import statuses_to_retry
 from rmtl_bench.plugins import PluginHost, Registry, load_plugins
 from rmtl_bench.store import Index, Store, save_plan
@@ -51,7 +51,7 @@ def command(
     plugin_files: tuple[Path, ...],
 ) -> int:
     """Run a suite: every cell that the store does not hold yet."""
-    check_device(device)
+    require_device(device)
     statuses_to_retry(retry)
     host = load_plugins(plugin_files)
     suite = read_suite(find_suite(host.registry, suite_name), sample=sample)

@@ -15,6 +15,12 @@ def check_device(text: str) -> str:
     return text
 
 
+def require_device(text: str) -> None:
+    """Raise :class:`UsageError` unless a run on the device can start; imports torch only where a GPU was named."""
+    if check_device(text).startswith("cuda"):
+        resolve_device(text)
+
+
 def resolve_device(text: str) -> str:
     """Return the device that ``text`` means on this machine; raise :class:`UsageError` if it has none such.
 

@@ -42,6 +42,8 @@ _LATEX = {
     "·": r"$\cdot$",
     "†": r"$\dagger$",
     **{c: "\\" + c for c in "&%$#_{}"},
+    # At the start of a row, these would be arguments of the line break before it.
+    **{c: f"{{{c}}}" for c in "[]*"},
 }
 
 
@@ -63,15 +65,20 @@ def _table(document: Document) -> str:
 
 
 def _tabulate(section: Section, style: str, wrap: bool = False) -> str:
+    # tabulate's own wrapping reads texts as values: it prints "False" as "True".
+    widths = [c.width if wrap else None for c in section.columns]
     text = tabulate(
-        section.rows,
+        [[_wrapped(cell, width) for cell, width in zip(row, widths, strict=True)] for row in section.rows],
         headers=[c.title for c in section.columns],
         tablefmt=style,
         disable_numparse=True,
         colalign=["right" if c.numeric else "left" for c in section.columns] if section.rows else None,
-        maxcolwidths=[c.width for c in section.columns] if wrap and section.rows else None,
     )
     return str(text)
+
+
+def _wrapped(text: str, width: int | None) -> str:
+    return text if width is None else "\n".join(textwrap.fill(line, width) for line in text.splitlines())
 
 
 def _markdown(document: Document) -> str:

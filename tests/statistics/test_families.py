@@ -51,10 +51,13 @@ def test_all_pairs_take_each_pair_once_and_no_method_with_itself():
 
 
 def test_a_star_does_not_cross_the_slash():
-    assert Family("f", ("p*",), ("*",)).unmatched(METHODS) == ["p*"] if False else True
-    with pytest.raises(UsageError, match="not of the form backbone/weighting"):
-        Family("f", ("rmtl",), ("*",))
     assert Family("f", ("*/m",), ("*",)).unmatched(["x/y/m", "x/y"]) == ["*/m"]
+    assert Family("f", ("p*/u*",), ("*",)).unmatched(METHODS) == []
+
+
+def test_a_pattern_without_a_slash_is_refused():
+    with pytest.raises(UsageError, match="'rmtl' is not of the form backbone/weighting"):
+        Family("f", ("rmtl",), ("*",))
 
 
 def test_an_unknown_scope_is_refused_with_a_hint():

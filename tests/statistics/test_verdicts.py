@@ -62,15 +62,15 @@ def test_ten_seeds_leave_a_family_of_24_unresolved_and_one_of_50_too_small():
     assert set(_judge(a, b)["verdict"]) == {"n too small"}
 
 
-def test_the_exact_test_can_disagree():
+def test_the_exact_p_is_adjusted_over_the_same_family():
     # One seed carries no sign, but the t test believes the small spread of the others.
     d = np.array([0.9, 1.0, 1.1, 1.0, 0.9, 1.1, -0.01])
-    judged = _judge([d, d + 5], np.zeros((2, 7)), family=["x", "y"])
-    assert list(judged["verdict"]) == ["better", "better"]
-    assert set(judged["robust"]) == {"agrees"}
+    alone = _judge([d, d + 5], np.zeros((2, 7)), family=["x", "y"])
+    assert list(alone["verdict"]) == ["better", "better"]
+    assert set(alone["robust"]) == {"agrees"}
     crowded = _judge(np.vstack([d, np.random.default_rng(0).normal(size=(2, 7))]), np.zeros((3, 7)))
     assert crowded.loc[0, "verdict"] == "better"
-    assert crowded.loc[0, "p_exact_holm"] == pytest.approx(3 * judged.loc[0, "p_exact"])
+    assert crowded.loc[0, "p_exact_holm"] == pytest.approx(3 * alone.loc[0, "p_exact"])
 
 
 def test_disagreement_is_flagged():

@@ -42,7 +42,7 @@ def make_batch() -> Callable[..., Batch]:
         generator = torch.Generator().manual_seed(seed)
         columns = [torch.randint(f.size, (rows,), generator=generator, dtype=torch.int32) for f in schema.categorical]
         return Batch(
-            categorical=torch.stack(columns, 1),
+            categorical=torch.stack(columns, 1) if columns else torch.empty(rows, 0, dtype=torch.int32),
             numerical=torch.randn(rows, len(schema.numerical), generator=generator),
             labels=torch.randint(2, (rows, len(schema.tasks)), generator=generator).float(),
             label_mask=None,
@@ -56,7 +56,8 @@ def make_batch() -> Callable[..., Batch]:
 
 @pytest.fixture(scope="session")
 def make_model() -> Callable[..., Backbone]:
-    def make(name: str, schema: Schema, seed: int = 0, **parameters: Any) -> Backbone:
+    def make(name: str, schema: Schema, seed: int = 0, *, alive: bool = False, **parameters: Any) -> Backbone:
+        """``alive``: every parameter is positive, so that no ReLU is dead and every path carries a gradient."""
         (info,) = [info for info in rmtl_backbones() if info.name == name]
         module, _, target = info.target.partition(":")
         torch.manual_seed(seed)
@@ -65,6 +66,10 @@ def make_model() -> Callable[..., Backbone]:
         # Embeddings of the size of the weights, so that ReLUs are not all but linear in the tests.
         for parameter in model.embedding_parameters():
             torch.nn.init.normal_(parameter)
+        if alive:
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.abs_()
         return model
 
     return make

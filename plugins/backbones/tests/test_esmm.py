@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rmtl_bench_backbones.esmm import logit_of_product
 
@@ -11,6 +11,7 @@ logits = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(logits)
 def test_a_child_is_never_likelier_than_its_parent(values):
     a, b, c = torch.tensor(values, dtype=torch.float32).unbind(1)
@@ -22,6 +23,7 @@ def test_a_child_is_never_likelier_than_its_parent(values):
     assert (ab.sigmoid() <= a.sigmoid()).all()
 
 
+@settings(deadline=None)
 @given(logits)
 def test_gradients_stay_finite_at_any_logit(values):
     own = torch.tensor(values, dtype=torch.float32, requires_grad=True)
@@ -33,6 +35,7 @@ def test_gradients_stay_finite_at_any_logit(values):
         assert gradient.isfinite().all()
 
 
+@settings(deadline=None)
 @given(st.floats(-30, 30), st.floats(-30, 30))
 def test_the_logit_is_that_of_the_product(a, b):
     a, b = torch.tensor([a, b], dtype=torch.float64)
@@ -76,3 +79,15 @@ def test_a_childs_loss_moves_its_parents_network_and_not_the_reverse(make_schema
     assert by_child[0].any()
     assert by_child[1].any()
     assert not by_parent[1].any()
+
+
+def test_ctcvr_never_exceeds_ctr_whatever_the_weights(make_schema, make_batch, make_model):
+    schema = make_schema(3)
+    for seed, scale in enumerate((1.0, 10.0, 1000.0)):
+        model = make_model("esmm", schema, seed)
+        with torch.no_grad():
+            model.networks.weights[-1].mul_(scale)
+        ctr, ctcvr, grandchild = model(make_batch(schema, 200)).sigmoid().unbind(1)
+        assert (ctcvr <= ctr).all()
+        assert (grandchild <= ctcvr).all()
+        assert (ctcvr < ctr).any()

@@ -64,7 +64,7 @@ def test_rows_do_not_influence_each_other(name, make_schema, make_batch, make_mo
 @pytest.mark.parametrize("bottom", [(6,), (6, 5), (6, 5, 4)], ids=len)
 def test_gradients_reach_every_parameter(name, tasks, bottom, make_schema, make_batch, make_model):
     schema = make_schema(tasks, numerical=("price",))
-    model = make_model(name, schema, bottom=bottom, dropout=0.0)
+    model = make_model(name, schema, alive=True, bottom=bottom, dropout=0.0)
     F.binary_cross_entropy_with_logits(model(make_batch(schema, 64)), torch.zeros(64, tasks)).backward()
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad is not None, parameter_name
@@ -74,7 +74,7 @@ def test_gradients_reach_every_parameter(name, tasks, bottom, make_schema, make_
 @pytest.mark.parametrize("bottom", [(6,), (6, 5), (6, 5, 4), (6, 5, 4, 3)], ids=len)
 def test_shared_parameters_are_exactly_those_of_every_task(name, bottom, make_schema, make_batch, make_model):
     schema = make_schema([None, None, None])
-    model = make_model(name, schema, bottom=bottom, dropout=0.0)
+    model = make_model(name, schema, alive=True, bottom=bottom, dropout=0.0)
     gradients = task_gradients(model, make_batch(schema, 64))
     embeddings = {id(p) for p in model.embedding_parameters()}
     shared = {id(p) for p in model.shared_parameters()}
@@ -83,12 +83,15 @@ def test_shared_parameters_are_exactly_those_of_every_task(name, bottom, make_sc
     (info,) = [info for info in rmtl_backbones() if info.name == name]
     assert bool(shared) == ("shared-parameters" in info.provides)
     for parameter_name, parameter in model.named_parameters():
-        by_task = [g[parameter_name].flatten(1) if parameter.dim() > 2 else g[parameter_name] for g in gradients]
+        # Every dense parameter is a stack of networks or gates, of one per task where it is not shared.
+        by_task = [gradient[parameter_name] for gradient in gradients]
         if id(parameter) in shared:
-            assert all(g.abs().sum() > 0 for g in by_task), parameter_name
+            for gradient in by_task:
+                assert gradient.flatten(1).any(1).all(), f"{parameter_name} does not move with every task"
         elif id(parameter) not in embeddings:
             for task, gradient in enumerate(by_task):
                 others = [k for k in range(3) if k != task]
+                assert gradient[task].any(), f"{parameter_name} of task {task} does not move with it"
                 assert not gradient[others].any(), f"{parameter_name} of other tasks moves with task {task}"
 
 
@@ -160,14 +163,14 @@ def test_a_separable_funnel_is_learned(name, make_schema, make_batch, make_model
     batch = make_batch(schema, 64)
     item = batch.categorical[:, 0]
     labels = torch.stack(((item < 4).float(), (item < 2).float()), 1)
-    model = make_model(name, schema, dropout=0.0, bottom=(16, 8))
+    model = make_model(name, schema, dropout=0.0, bottom=(16, 8), tower=(8,))
     optimizer = torch.optim.Adam(model.parameters(), 0.02)
     for _ in range(120):
         optimizer.zero_grad()
         loss = F.binary_cross_entropy_with_logits(model(batch), labels)
         loss.backward()
         optimizer.step()
-    assert loss.item() < 0.05
+    assert loss.item() < 0.1
 
 
 @pytest.mark.parametrize("backbone", ["shared-bottom", "mmoe", "ple"])

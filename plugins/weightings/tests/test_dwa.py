@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -31,7 +31,10 @@ def test_only_the_last_two_epochs_count(make):
     torch.testing.assert_close(long, weights_after(make("dwa"), [1.0, 0.5], [0.9, 0.3]))
 
 
-@given(st.lists(st.tuples(st.floats(0.01, 2), st.floats(0.01, 2)), min_size=1, max_size=5), st.floats(0.5, 10))
+@settings(deadline=None)
+@given(
+    rates=st.lists(st.tuples(st.floats(0.01, 2), st.floats(0.01, 2)), min_size=1, max_size=5), scale=st.floats(0.5, 10)
+)
 def test_weights_sum_to_the_number_of_tasks_and_scale_of_a_loss_does_not_matter(rates, scale, make):
     before, after = (torch.tensor(column) for column in zip(*rates, strict=True))
     weighting, scaled = make("dwa", len(rates)), make("dwa", len(rates))

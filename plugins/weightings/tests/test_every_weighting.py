@@ -5,7 +5,7 @@ from importlib import import_module
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rmtl_bench_weightings.plugin import rmtl_weightings
 
@@ -62,6 +62,7 @@ def test_a_batch_without_any_label_of_a_task_gives_it_no_gradient(name, make, co
 
 
 @pytest.mark.parametrize("permuted", [n for n in NAMES if n != "random"])
+@settings(deadline=None)
 @given(
     epochs=st.lists(st.lists(st.floats(0.01, 2.0), min_size=3, max_size=3), max_size=4), order=st.permutations(range(3))
 )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -21,6 +21,7 @@ def test_the_optimum_is_the_logarithm_of_twice_the_loss(make, combine):
     torch.testing.assert_close(weighting.log_variances.detach(), (2 * means[0]).log(), rtol=0, atol=1e-3)
 
 
+@settings(deadline=None)
 @given(s=st.floats(-5, 5, width=32), mean=st.floats(0.015625, 4, width=32))
 def test_the_gradient_is_that_of_the_classification_form(s, mean, make, combine):
     weighting = make("uncertainty", 1, initial_log_variance=s)

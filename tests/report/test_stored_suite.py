@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import pytest
+
+from rmtl_bench.contracts.cell import Cell, Component
+from rmtl_bench.contracts.errors import UsageError
+from rmtl_bench.report import build_leaderboard, leaderboard_document, read_stored_suite, render
+from rmtl_bench.store import PlannedCell, Store, StoredPlan, save_plan
+from rmtl_bench.store.run_files import RunRecord, write_run, write_table
+
+TIME = "2026-01-01T00:00:00.000+00:00"
+SEEDS = 3
+# What the suite calls a weighting -> what another suite called it when it was run.
+WEIGHTINGS = {"plain": "equal", "mine": "rmtl"}
+STATISTICS = {
+    "reference": "*/plain",
+    "scope": "same-backbone",
+    "delta_m": "",
+    "headline": ["logloss", "ne"],
+    "equivalence": {"auc": 0.001},
+    "comparisons": [
+        {"name": "further", "candidates": ["*/mine"], "references": ["*/plain"], "scope": "same-backbone"},
+    ],
+}
+
+
+def _cell(weighting: str, seed: int) -> Cell:
+    dataset, backbone, other = (Component(n, n, 1, "d", "1") for n in ("sessions", "logistic", weighting))
+    return Cell(dataset, "0" * 16, backbone, other, {}, ("logloss", "auc"), seed)
+
+
+def _publish(store: Store, cell: Cell, status: str = "ok", offset: float = 0.0) -> None:
+    staging = store.staging_folder(cell.run_id)
+    write_run(staging, RunRecord(cell.run_id, cell, status, TIME, TIME, {"total": 1.0}, "" if status == "ok" else "no"))
+    if status == "ok":
+        value = 0.6 + cell.seed / 100 + offset
+        rows = [("click", "auc", value, True), ("click", "logloss", value, False), ("click", "auc-gap", value, False)]
+        names = ("task", "metric", "value", "higher_is_better")
+        write_table(staging, "metrics", dict(zip(names, zip(*rows, strict=True), strict=True)))
+    store.publish(staging, cell.run_id)
+
+
+def _plan(version: int = 1, seeds: int = SEEDS, **changed) -> StoredPlan:
+    cells = tuple(
+        PlannedCell(_cell(plugin, seed).run_id, "sessions", "logistic", label, seed)
+        for seed in range(seeds)
+        for label, plugin in WEIGHTINGS.items()
+    )
+    values = {"digest": "d", "title": "A suite", "notes": ("read this first",), "statistics": STATISTICS, **changed}
+    return StoredPlan("tiny", version, cells=cells, metrics=("logloss", "auc"), **values)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """All runs of ``plain``; of ``mine`` one failed and was not made again, and one was made at the second attempt."""
+    store = Store.open(tmp_path_factory.mktemp("report") / "store")
+    for seed in range(SEEDS):
+        _publish(store, _cell("equal", seed))
+    _publish(store, _cell("rmtl", 0), offset=0.02)
+    _publish(store, _cell("rmtl", 1), "failed")
+    _publish(store, _cell("rmtl", 1), offset=0.03)
+    _publish(store, _cell("rmtl", 2), "failed")
+    # A run that is in no plan here.
+    _publish(store, _cell("stranger", 0))
+    save_plan(store, _plan(skipped=({"label": "sessions/needy/plain", "reason": "no moonlight"},)))
+    save_plan(store, _plan(2, seeds=1, digest="e"))
+    return store
+
+
+def test_scores_are_named_as_the_plan_names_them_and_not_as_the_run_did(store):
+    suite = read_stored_suite(store, "tiny@1")
+    assert set(suite.scores["method"]) == {"logistic/plain", "logistic/mine"}
+    assert set(suite.scores["weighting"]) == {"plain", "mine"}
+    rows = suite.scores[(suite.scores["method"] == "logistic/mine") & (suite.scores["metric"] == "auc")]
+    assert dict(zip(rows["seed"], rows["value"], strict=True)) == pytest.approx({0: 0.62, 1: 0.64})
+
+
+def test_a_run_that_the_suite_does_not_have_is_left_out(store):
+    suite = read_stored_suite(store, "tiny@1")
+    assert len(suite.scores) == 5 * 3
+
+
+def test_metrics_come_in_the_suites_order_with_their_directions(store):
+    suite = read_stored_suite(store, "tiny@1")
+    assert dict(suite.higher_is_better) == {"logloss": False, "auc": True, "auc-gap": False}
+    assert list(suite.higher_is_better) == ["logloss", "auc", "auc-gap"]
+
+
+def test_planned_runs_are_expected_and_how_they_ended_is_noted(store):
+    suite = read_stored_suite(store, "tiny@1")
+    assert len(suite.expected) == 6
+    assert ("sessions", "logistic/mine", 2) in suite.expected
+    notes = suite.settings().notes
+    assert notes[0] == "read this first"
+    assert "skipped sessions/needy/plain: no moonlight" in notes
+    assert "1 runs ended as failed" in notes
+
+
+def test_the_highest_version_is_read_unless_one_is_named(store):
+    assert len(read_stored_suite(store, "tiny").expected) == 2
+    assert read_stored_suite(store, "tiny").settings().title == "tiny@2: A suite"
+    assert read_stored_suite(store, "tiny@1").settings().title == "tiny@1: A suite"
+
+
+def test_the_headline_is_shown_unless_metrics_are_asked_for(store):
+    suite = read_stored_suite(store, "tiny@1")
+    # No run has "ne".
+    assert suite.shown(()) == ["logloss"]
+    assert suite.shown(["auc-gap", "auc"]) == ["auc-gap", "auc"]
+    assert suite.shown(["all"]) is None
+
+
+def test_without_a_headline_everything_is_shown(tmp_path):
+    store = Store.open(tmp_path / "store")
+    _publish(store, _cell("equal", 0))
+    save_plan(store, _plan(statistics={**STATISTICS, "headline": []}))
+    assert read_stored_suite(store, "tiny").shown(()) is None
+
+
+def test_an_unknown_metric_is_refused_with_a_hint(store):
+    with pytest.raises(UsageError, match="unknown metric 'logless'; did you mean 'logloss'"):
+        read_stored_suite(store, "tiny@1").shown(["logless"])
+
+
+@pytest.mark.parametrize(("name", "hint"), [("tinny", "did you mean"), ("tiny@7", "has not been run")])
+def test_a_suite_that_was_not_run_is_refused(store, name, hint):
+    with pytest.raises(UsageError, match=f"suite '{name}' has not been run in .*") as caught:
+        read_stored_suite(store, name)
+    assert hint in str(caught.value)
+
+
+def test_a_version_that_is_no_number_is_refused(store):
+    with pytest.raises(UsageError, match="version 'new'; it has to be a whole number"):
+        read_stored_suite(store, "tiny@new")
+
+
+def test_a_sample_is_a_suite_of_its_own(store):
+    with pytest.raises(UsageError, match=r"tiny\+sample"):
+        read_stored_suite(store, "tiny", sample=True)
+
+
+def test_a_suite_without_a_run_that_ended_well_is_refused(tmp_path):
+    store = Store.open(tmp_path / "store")
+    _publish(store, _cell("equal", 0), "failed")
+    save_plan(store, _plan())
+    with pytest.raises(UsageError, match="no run of tiny@1 in .* has ended well yet"):
+        read_stored_suite(store, "tiny")
+
+
+def test_its_leaderboard_judges_by_what_the_suite_declares(store):
+    suite = read_stored_suite(store, "tiny@1")
+    board = build_leaderboard(suite.scores, suite.expected, suite.settings())
+    rows = board.rows[board.rows["metric"] == "auc"].set_index("method")
+    assert rows.loc["logistic/mine", "reference"] == "logistic/plain"
+    assert (rows.loc["logistic/mine", "n"], rows.loc["logistic/mine", "expected"]) == (2, 3)
+    assert rows.loc["logistic/mine", "verdict"] == "n too small"
+    assert set(board.comparisons["family"]) == {"further"}
+    assert board.delta_m.empty
+    text = render(leaderboard_document(board, suite.shown(())), "table")
+    assert "logloss ±" not in text
+    assert "1 planned runs have no scores" in text
+
+
+def test_delta_m_is_left_out_until_its_reference_has_a_score(store):
+    plan = _plan(3, digest="f", statistics={**STATISTICS, "delta_m": "logistic/plain"})
+    save_plan(store, plan)
+    assert read_stored_suite(store, "tiny@3").settings().delta_m_reference == "logistic/plain"
+    save_plan(store, _plan(4, digest="g", statistics={**STATISTICS, "delta_m": "logistic/absent"}))
+    assert read_stored_suite(store, "tiny@4").settings().delta_m_reference is None
