@@ -40,7 +40,7 @@ def rmtl_bench(clean_environment: dict[str, str]) -> CommandLine:
 
     def run(*arguments: object, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "rmtl_bench.cli.main", *map(str, arguments)],
+            [sys.executable, "-P", "-m", "rmtl_bench.cli.main", *map(str, arguments)],
             capture_output=True,
             text=True,
             timeout=300,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,20 @@ from numpy.typing import NDArray
 
 from rmtl_bench.contracts.dataset import SPLITS, SessionTable
 from rmtl_bench.contracts.errors import DataError
+from rmtl_bench.data.storage import ARRAYS
+
+_OPTIONAL = ("label_mask", "optimum")
 
 
 def check_table(table: SessionTable, name: str) -> None:
     """Raise :class:`DataError` with one line naming the data set, the column and the value of the first broken promise.
 
-    Verified are shapes, dtypes, ids within sizes, finite numbers, 0/1 labels that never exceed their parent's,
-    splits that are non-empty and follow one another in time, sessions that are contiguous, of one user and
-    ordered in time, ``session_end`` consistent with them, and probabilities within [0, 1].
+    Verified are shapes, dtypes, notes that JSON can hold, ids within sizes, finite numbers, 0/1 labels that never
+    exceed their parent's, splits that are non-empty and follow one another in time, sessions that are contiguous, of
+    one user and ordered in time, ``session_end`` consistent with them, and probabilities within [0, 1].
     """
     _check_arrays(table, name)
+    _check_notes(table, name)
     _check_splits(table, name)
     _check_features(table, name)
     _check_labels(table, name)
@@ -35,6 +40,11 @@ def _first(bad: NDArray[np.bool_]) -> tuple[int, ...] | None:
 
 
 def _check_arrays(table: SessionTable, name: str) -> None:
+    arrays = {column: getattr(table, column) for column in ARRAYS}
+    arrays = {column: array for column, array in arrays.items() if array is not None or column not in _OPTIONAL}
+    for column, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise DataError(f"{name}: {column} is a {type(array).__name__}; it must be an array")
     rows, schema = len(table), table.schema
     expected: dict[str, tuple[Any, tuple[int, ...]]] = {
         "categorical": (np.int32, (rows, len(schema.categorical))),
@@ -47,15 +57,23 @@ def _check_arrays(table: SessionTable, name: str) -> None:
         "label_mask": (np.bool_, (rows, len(schema.tasks))),
         "optimum": (np.float32, (rows, len(schema.tasks))),
     }
-    for column, (dtype, shape) in expected.items():
-        array = getattr(table, column)
-        if array is None and column in ("label_mask", "optimum"):
-            continue
+    for column, array in arrays.items():
+        dtype, shape = expected[column]
         if array.dtype != dtype or array.shape != shape:
             raise DataError(f"{name}: {column} is {array.dtype} {array.shape}; it must be {np.dtype(dtype)} {shape}")
 
 
+def _check_notes(table: SessionTable, name: str) -> None:
+    try:
+        json.dumps(dict(table.notes))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name}: notes cannot be written as JSON: {error}") from error
+
+
 def _check_splits(table: SessionTable, name: str) -> None:
+    whole = all(isinstance(size, (int, np.integer)) for size in table.split_sizes)
+    if len(table.split_sizes) != len(SPLITS) or not whole:
+        raise DataError(f"{name}: split_sizes are {table.split_sizes}; they must be the rows of {', '.join(SPLITS)}")
     for split, size in zip(SPLITS, table.split_sizes, strict=True):
         if size < 1:
             raise DataError(f"{name}: split {split!r} has {size} rows; every split needs at least one")

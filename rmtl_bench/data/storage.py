@@ -49,7 +49,7 @@ def _write(table: SessionTable, folder: Path) -> None:
         "format": FORMAT,
         "schema": table.schema.to_json(),
         "rows": len(table),
-        "split_sizes": list(table.split_sizes),
+        "split_sizes": [int(size) for size in table.split_sizes],
         "arrays": present,
         "notes": dict(table.notes),
     }
@@ -68,7 +68,7 @@ def load_table(folder: Path) -> SessionTable:
                 f"{folder}: format {description['format']} of a prepared table, this version reads {FORMAT}"
             )
         arrays: dict[str, Any] = {
-            name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in description["arrays"]
+            name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="r") for name in description["arrays"]
         }
         table = SessionTable(
             schema=Schema.from_json(description["schema"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from rmtl_bench.report.layout import check_metrics
 from rmtl_bench.report.leaderboard import LeaderboardSettings
 from rmtl_bench.statistics import SCORE_COLUMNS, Family
 from rmtl_bench.store import Index, Refreshed, Store, StoredPlan, load_plan
+from rmtl_bench.suites import read_suite
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,13 @@ class StoredSuite:
 
 
 def read_stored_suite(store: Store, name: str, *, sample: bool = False) -> StoredSuite:
-    """Read a suite given as ``name`` or ``name@version``; without a version, the highest that was run.
+    """Read a suite given as name, name@version or a .toml file; without a version, the highest that was run.
 
     Raises :class:`UsageError` when the suite was not run in this store, or no run of it has ended well yet.
     """
+    if name.endswith(".toml"):
+        file = read_suite(Path(name), sample=sample)
+        name = f"{file.name}@{file.version}"
     suite, _, version = name.partition("@")
     if version and not version.isdecimal():
         raise UsageError(f"suite {name!r} has the version {version!r}; it has to be a whole number")

@@ -151,10 +151,10 @@ def _run_row(folder: RunFolder, record: RunRecord) -> dict[str, Any]:
         "error": record.error,
         "facts": dict(record.facts),
         "seconds_by_phase": dict(record.seconds),
-        "cell": cell.to_json(),
         "environment": "",
     }
     try:
+        row["cell"] = cell.to_json()
         return {column: _as_sql(row[column], sql) for column, sql in schema.RUNS.items()}
     except (TypeError, ValueError, OverflowError) as error:
         raise StoreError(f"{folder.path / 'run.json'} is no record of a run: {error}") from error

@@ -114,7 +114,7 @@ def read_run(folder: Path) -> RunRecord:
         )
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"{path} is no record of a run: {type(error).__name__}: {error}") from error
 
 

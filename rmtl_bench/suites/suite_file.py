@@ -31,16 +31,18 @@
     references = ["*/fixed"]
     scope = "same-backbone"
 
-    [sample]                         # what `--sample` changes: seeds, trainer, and components by name;
+    [sample]                         # what `--sample` changes: seeds, trainer, and components by name,
+    [sample.weightings.NAME]         # ... whose parameters it replaces, and plugin and label where it gives them
     [sample.datasets.NAME]           # a data set that stands in for NAME, named on top of every table
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +137,7 @@ def read_suite(path: Path, *, sample: bool = False) -> Suite:
         head |= resolve_parameters(where, {"seeds": _HEAD["seeds"]}, {"seeds": overrides.get("seeds", head["seeds"])})
         trainer = {**trainer, **_table(overrides, "trainer", where)}
         for kind in KINDS:
-            components[kind] = _overridden(components[kind], _components(overrides, kind, where), kind, where)
+            components[kind] = _overridden(components[kind], overrides, kind, where)
         notes = [
             f"{c.stands_in_for}: {c.label} stands in for it" for c in components["datasets"].values() if c.stands_in_for
         ]
@@ -169,41 +171,50 @@ def _table(document: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
     return table
 
 
+def _tables(given: Any, key: str, where: str) -> list[dict[str, Any]]:
+    if not isinstance(given, list) or not all(isinstance(table, dict) for table in given):
+        raise UsageError(f"{where}: {key!r} has to be written as [[{key}]]")
+    return given
+
+
 def _components(document: Mapping[str, Any], kind: str, where: str) -> dict[str, SuiteComponent]:
-    found = {}
-    for label, table in _table(document, kind, where).items():
-        place = f"{where}, [{kind}.{label}]"
-        if not isinstance(table, dict):
-            raise UsageError(f"{place} is {table!r}; it has to be a table")
-        _known(table, {"plugin", "label", "parameters"}, place)
-        plugin, name = table.get("plugin", label), table.get("label", label)
-        for key, value in (("plugin", plugin), ("label", name)):
-            if not isinstance(value, str) or "/" in value or not value:
-                raise UsageError(f"{place}: {key!r} is {value!r}; it has to be a name without '/'")
-        found[label] = SuiteComponent(name, plugin, _table(table, "parameters", place))
-    return found
+    return {
+        key: _component(table, f"{where}, [{kind}.{key}]", SuiteComponent(key, key, {}))
+        for key, table in _table(document, kind, where).items()
+    }
+
+
+def _component(table: Any, place: str, default: SuiteComponent) -> SuiteComponent:
+    if not isinstance(table, dict):
+        raise UsageError(f"{place} is {table!r}; it has to be a table")
+    _known(table, {"plugin", "label", "parameters"}, place)
+    named = {"plugin": table.get("plugin", default.plugin), "label": table.get("label", default.label)}
+    for key, value in named.items():
+        if not isinstance(value, str) or "/" in value or not value:
+            raise UsageError(f"{place}: {key!r} is {value!r}; it has to be a name without '/'")
+    return SuiteComponent(named["label"], named["plugin"], _table(table, "parameters", place))
 
 
 def _overridden(
-    components: Mapping[str, SuiteComponent], overrides: Mapping[str, SuiteComponent], kind: str, where: str
+    components: Mapping[str, SuiteComponent], overrides: Mapping[str, Any], kind: str, where: str
 ) -> dict[str, SuiteComponent]:
     merged = dict(components)
-    for key, override in overrides.items():
+    for key, table in _table(overrides, kind, f"{where}, [sample]").items():
         if key not in components:
             raise UsageError(f"{where}, [sample.{kind}]: no {key!r} to stand in for" + did_you_mean(key, components))
+        override = _component(table, f"{where}, [sample.{kind}.{key}]", components[key])
+        # Another plugin is called by its own name: a table must not pass it off as the one it replaces.
+        named = "label" in table or override.plugin == components[key].plugin
         stands_in = key if kind == "datasets" else ""
-        label = override.label if override.label != key else override.plugin
-        merged[key] = SuiteComponent(label, override.plugin, override.parameters, stands_in)
+        merged[key] = replace(override, label=override.label if named else override.plugin, stands_in_for=stands_in)
     return merged
 
 
 def _grid(
     blocks: Any, components: Mapping[str, Mapping[str, SuiteComponent]], where: str
 ) -> tuple[Mapping[str, tuple[str, ...]], ...]:
-    if not isinstance(blocks, list):
-        raise UsageError(f"{where}: 'grid' has to be written as [[grid]]")
     grid = []
-    for block in blocks:
+    for block in _tables(blocks, "grid", where):
         resolved = resolve_parameters(f"{where}, [[grid]]", _GRID, block)
         resolved["datasets"] = resolved["datasets"] or tuple(components["datasets"])
         for kind in KINDS:
@@ -222,39 +233,47 @@ def _statistics(document: Mapping[str, Any], metrics: Sequence[str], where: str)
     place = f"{where}, [statistics]"
     equivalence = _table(table, "equivalence", place)
     for metric, region in equivalence.items():
-        number = isinstance(region, (int, float)) and not isinstance(region, bool) and region > 0
-        if not number and not (isinstance(region, str) and _is_percentage(region)):
+        if not _is_region(region):
             raise UsageError(f'{place}: equivalence of {metric!r} is {region!r}; it takes 0.001 or "0.1%"')
     scalars = {k: v for k, v in table.items() if k != "equivalence"}
     resolved = resolve_parameters(place, _STATISTICS, scalars)
-    for metric in resolved["headline"]:
+    for metric in (*resolved["headline"], *equivalence):
         if metric.removesuffix("-gap") not in metrics:
             raise UsageError(f"{place}: no metric {metric!r} in this suite" + did_you_mean(metric, metrics))
-    families = document.get("comparisons", [])
-    if not isinstance(families, list):
-        raise UsageError(f"{where}: 'comparisons' has to be written as [[comparisons]]")
+    families = _tables(document.get("comparisons", []), "comparisons", where)
     resolved["equivalence"] = dict(equivalence)
     resolved["comparisons"] = [resolve_parameters(f"{where}, [[comparisons]]", _COMPARISON, f) for f in families]
     return resolved
 
 
-def _is_percentage(text: str) -> bool:
+def _is_region(region: Any) -> bool:
     try:
-        return text.endswith("%") and float(text[:-1]) > 0
+        size = float(region.removesuffix("%")) if isinstance(region, str) and region.endswith("%") else region
     except ValueError:
         return False
+    return isinstance(size, (int, float)) and not isinstance(size, bool) and 0 < size < math.inf
 
 
 def list_suites(registry: Registry) -> list[tuple[Path, Origin, dict[str, Any]]]:
-    """Return every suite file of the plugins with its origin and its name, version and title."""
+    """Return every suite file of the plugins with its origin and its name, version and title.
+
+    A file that cannot be read is called by its own name, at version 0, and its title says why: it must not hide
+    the others.
+    """
     listed = []
     for path, origin in registry.suites:
         try:
             document = tomllib.loads(path.read_text("utf-8"))
+            version = document.get("version", _HEAD["version"].default)
+            head = {"name": document.get("name"), "version": version, "title": document.get("title")}
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise PluginError(f"suite file {path} of {origin} cannot be read: {error}") from error
-        listed.append((path, origin, {key: document.get(key) for key in ("name", "version", "title")}))
-    return sorted(listed, key=lambda suite: (str(suite[2]["name"]), str(suite[2]["version"])))
+            head = {"name": path.stem, "version": 0, "title": f"cannot be read: {error}"}
+        listed.append((path, origin, head))
+    return sorted(listed, key=lambda suite: (str(suite[2]["name"]), _number(suite[2]["version"])))
+
+
+def _number(version: Any) -> int:
+    return version if isinstance(version, int) else 0
 
 
 def find_suite(registry: Registry, wanted: str) -> Path:
@@ -271,8 +290,8 @@ def find_suite(registry: Registry, wanted: str) -> Path:
     if not named:
         known = {str(s[2]["name"]) for s in suites} | {f"{s[2]['name']}@{s[2]['version']}" for s in suites if version}
         raise UsageError(f"unknown suite {wanted!r}" + did_you_mean(wanted, known))
-    newest = max(int(s[2]["version"] or 0) for s in named)
-    newest_files = [s for s in named if s[2]["version"] == newest]
+    newest = max(_number(s[2]["version"]) for s in named)
+    newest_files = [s for s in named if _number(s[2]["version"]) == newest]
     if len(newest_files) > 1:
         raise PluginError(collision("suite", wanted, (s[1] for s in newest_files)))
     return newest_files[0][0]

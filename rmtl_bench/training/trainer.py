@@ -72,16 +72,20 @@ class Trainer:
     def run(self) -> History:
         """Run every stage and return the history; the backbone is left in its best state of the last stage.
 
-        torch's global random state and training mode are the caller's again afterwards. Raises
+        torch's global random state and both modules' training mode are the caller's again afterwards. Raises
         ``DivergedError`` when a loss or prediction is not finite.
         """
         devices = [self.device] if self.device.type == "cuda" else []
         self.weighting.to(self.device)
         self.weighting.generator.manual_seed(self.seed("weighting"))
-        with torch.random.fork_rng(devices=devices):
-            for stage in self.weighting.stages(self):
-                self._run_stage(stage)
-        self.backbone.eval()
+        modes = [(module, module.training) for module in (self.backbone, self.weighting)]
+        try:
+            with torch.random.fork_rng(devices=devices):
+                for stage in self.weighting.stages(self):
+                    self._run_stage(stage)
+        finally:
+            for module, training in modes:
+                module.train(training)
         return self.history
 
     def _run_stage(self, stage: Stage) -> None:

@@ -28,7 +28,12 @@ def test_a_number_has_five_decimals_or_digits(value, text):
 
 
 def test_a_signed_number_has_its_sign():
-    assert [number(v, signed=True) for v in (0.001, -0.001, 250.0, -1e-9)] == ["+0.00100", "-0.00100", "+250", "+0.00000"]
+    assert [number(v, signed=True) for v in (0.001, -0.001, 250.0, -1e-9)] == [
+        "+0.00100",
+        "-0.00100",
+        "+250",
+        "+0.00000",
+    ]
 
 
 @settings(deadline=None)

@@ -33,7 +33,9 @@ def test_a_row_has_the_mean_and_the_interval_of_its_seeds_and_the_paired_compari
     assert (row["mean"], row["low"], row["high"]) == pytest.approx((alone.mean, alone.low, alone.high))
     pair = compare(dict(enumerate(values["ple/rmtl"])), dict(enumerate(values["ple/equal"])), True)
     assert row["reference"] == "ple/equal"
-    assert (row["difference"], row["difference_low"], row["p_holm"]) == pytest.approx((pair.difference, pair.low, pair.p))
+    assert (row["difference"], row["difference_low"], row["p_holm"]) == pytest.approx(
+        (pair.difference, pair.low, pair.p)
+    )
     assert row["verdict"] == "better"
 
 

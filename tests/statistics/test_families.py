@@ -95,7 +95,7 @@ def test_unpaired_seeds_are_refused_with_their_place_or_left_out(make_scores):
     scores = make_scores(_noise(METHODS[2:], 5))
     scores = scores[~((scores["method"] == "ple/rmtl") & (scores["seed"] == 3))]
     families = [Family("f", ("*/rmtl",), ("*/uniform",))]
-    with pytest.raises(UsageError, match="ple/rmtl and ple/uniform are not paired on toy, click, auc: .*: 3"):
+    with pytest.raises(UsageError, match=r"ple/rmtl and ple/uniform are not paired on toy, click, auc: .*: 3"):
         run_families(scores, families, {"auc": True}, {})
     assert run_families(scores, families, {"auc": True}, {}, only_shared=True).loc[0, "n"] == 4
 

@@ -51,6 +51,7 @@ def test_a_high_temperature_evens_the_weights(temperature, spread, make):
     assert (first - second > spread) == (temperature < 1)
 
 
-def test_a_task_without_a_loss_in_an_epoch_counts_as_unchanged(make):
-    weights = weights_after(make("dwa"), [1.0, 0.0], [1.0, 0.7])
-    torch.testing.assert_close(weights, torch.ones(2))
+def test_a_task_without_a_loss_two_epochs_ago_counts_as_unchanged(make):
+    weights = weights_after(make("dwa"), [1.0, 0.0], [0.5, 0.7])
+    torch.testing.assert_close(weights, weights_after(make("dwa"), [1.0, 1.0], [0.5, 1.0]))
+    assert weights[0] < 1 < weights[1]

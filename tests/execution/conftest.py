@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rmtl_bench.contracts.cell import Cell, Component, Outcome
+from rmtl_bench.execution import DataSources, LocalExecutor, Options
+from rmtl_bench.plugins import load_plugins
+from rmtl_bench.plugins.host import PluginHost
+from rmtl_bench.store import Store
+
+TRAINER = {
+    "batch_size": 64,
+    "evaluation_batch_size": 8192,
+    "learning_rate": 0.01,
+    "weight_decay": 1e-6,
+    "max_epochs": 2,
+    "patience": 2,
+}
+
+OBSERVER = """
+from rmtl_bench import hookimpl
+
+@hookimpl
+def rmtl_run_started(cell):
+    print("the observer saw", cell.seed)
+
+@hookimpl
+def rmtl_epoch_finished(cell, record):
+    raise RuntimeError("the observer is broken")
+"""
+
+
+@dataclass
+class Watcher:
+    """A listener that notes what it is told, and calls ``interrupt`` whenever a run has finished."""
+
+    interrupt: Callable[[], None] = lambda: None
+    prepared: list[str] = field(default_factory=list)
+    announced: list[tuple[int, int, str]] = field(default_factory=list)
+    begun: list[str] = field(default_factory=list)
+    epochs: Counter[str] = field(default_factory=Counter)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    def preparing(self, dataset: str) -> None:
+        self.prepared.append(dataset)
+
+    def started(self, cells: Sequence[Cell], jobs: int, device: str) -> None:
+        self.announced.append((len(cells), jobs, device))
+
+    def run_started(self, cell: Cell) -> None:
+        self.begun.append(cell.run_id)
+
+    def epoch_finished(self, cell: Cell, record: Mapping[str, Any]) -> None:
+        assert record.keys() >= {"stage", "epoch", "score"}
+        self.epochs[cell.run_id] += 1
+
+    def run_finished(self, cell: Cell, outcome: Outcome) -> None:
+        self.outcomes[cell.run_id] = outcome
+        self.interrupt()
+
+
+@dataclass
+class Workshop:
+    """The toy plugin, an observer that is broken, and a store."""
+
+    host: PluginHost
+    sources: DataSources
+    store: Store
+    folder: Path
+
+    def cell(self, seed: int = 0, weighting: str = "toy-equal", backbone: str = "toy-logistic", **changed: Any) -> Cell:
+        """Return a cell of the toy's parts; ``trainer`` changes its settings, the rest the weighting's parameters."""
+        trainer = {**TRAINER, **changed.pop("trainer", {})}
+        dataset = self._component("dataset", "toy-sessions", {"rows": 300})
+        parts = self._component("backbone", backbone, {}), self._component("weighting", weighting, changed)
+        return Cell(dataset, self.sources.fingerprint(dataset), *parts, trainer, ("auc", "logloss"), seed)
+
+    def _component(self, kind: str, name: str, given: Mapping[str, Any]) -> Component:
+        entry = self.host.registry.find(kind, name)
+        origin = entry.origin
+        return Component(name, name, 1, origin.distribution, origin.version, entry.info.resolve(given))
+
+    def execute(self, cells: Sequence[Cell], watcher: Watcher, jobs: int = 2) -> Mapping[str, int]:
+        options = Options(device="cpu", jobs=jobs)
+        return LocalExecutor(self.host, self.sources, self.store, watcher, options).run("toy@1", cells)
+
+
+@pytest.fixture(scope="module")
+def workshop(toy_plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    folder = tmp_path_factory.mktemp("execution")
+    observer = folder / "observer.py"
+    observer.write_text(OBSERVER)
+    with pytest.MonkeyPatch.context() as patch:
+        # The runs' processes inherit it.
+        patch.setenv("RMTL_BENCH_LOAD_PLUGINS", "")
+        host = load_plugins([toy_plugin, observer])
+        sources = DataSources(host.registry, folder / "data", folder / "cache")
+        yield Workshop(host, sources, Store.open(folder / "store"), folder)
