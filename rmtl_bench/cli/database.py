@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import sys
 from pathlib import Path
 
 import click
@@ -30,14 +32,21 @@ def rebuild(store_path: Path) -> None:
 @click.argument("query")
 @store_option
 @json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @debug_option
-def sql(query: str, store_path: Path, as_json: bool) -> None:
+def sql(query: str, store_path: Path, as_json: bool, as_csv: bool) -> None:
     """Run a read-only QUERY, e.g. "SELECT * FROM v_scores"."""
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
     index = Index(Store.open(store_path, create=False))
     refreshed = index.refresh()
     columns, rows = index.query(query)
     if as_json:
         print_json([{c: _plain(v) for c, v in zip(columns, row, strict=True)} for row in rows])
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
     else:
         from tabulate import tabulate
 

@@ -102,6 +102,8 @@ def test_the_index_answers_sql_and_is_made_again(rmtl_bench, finished):
     rebuilt = rmtl_bench("db", "rebuild", "--store", store)
     assert rebuilt.stdout == "6 runs indexed\n"
     assert json.loads(rmtl_bench(*query, "--store", store).stdout) == counts
+    as_csv = rmtl_bench(*query[:3], "--csv", "--store", store)
+    assert as_csv.stdout == "weighting,n\ntoy-equal,3\ntoy-mgda,3\n"
     refused = rmtl_bench("db", "sql", "DELETE FROM runs", "--store", store)
     assert refused.returncode == 2
     assert "read-only" in refused.stderr

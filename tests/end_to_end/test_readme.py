@@ -43,7 +43,7 @@ def test_the_example_has_all_its_files():
 def test_the_example_is_listed_runs_and_appears_on_the_leaderboard(rmtl_bench, installed, tmp_path):
     suite, site = installed
     listed = {b["name"]: b for b in json.loads(rmtl_bench("list", "backbones", "--json", env=_path(site)).stdout)}
-    assert "my-methods 0.1" in json.dumps(listed["linear"])
+    assert listed["linear"]["origin"] == {"distribution": "my-methods", "version": "0.1"}
     run = rmtl_bench("run", "--suite", suite, "--store", tmp_path / "store", env=_path(site))
     assert run.returncode == 0, run.stderr
     # The leaderboard needs no plugin: names and directions are in the store.
@@ -59,8 +59,9 @@ def test_a_broken_package_is_listed_and_the_rest_works(rmtl_bench, installed, fa
     _, site = installed
     broken = fake_distribution("half-done", "raise RuntimeError('half an idea')\n")
     env = _path(site, broken)
-    plugins = json.loads(rmtl_bench("plugins", "--json", env=env).stdout)
-    assert "half an idea" in json.dumps([p for p in plugins if "half-done" in json.dumps(p)])
+    plugins = json.loads(rmtl_bench("plugins", "--json", env=env).stdout)["plugins"]
+    (listed,) = [p for p in plugins if p["origin"]["distribution"] == "half-done"]
+    assert "half an idea" in listed["error"]
     assert "linear" in rmtl_bench("list", "backbones", env=env).stdout
 
 

@@ -50,7 +50,7 @@ def test_every_backbone_comes_close_to_the_best_possible(rmtl_bench, tmp_path):
 def test_the_samples_plan_names_all_that_the_paper_does(rmtl_bench, tmp_path):
     plan = rmtl_bench("run", "--suite", "paper", "--sample", "--dry-run", "--store", tmp_path / "store")
     assert plan.returncode == 0, plan.stderr
-    assert "retailrocket: simulated-retailrocket-rates stands in for it" in plan.stderr
+    assert "retailrocket: simulated-retail stands in for it" in plan.stderr
     assert "kuairand-1k: kuairand-pure-sample stands in for it" in plan.stderr
     cells = [line.split()[1].split("/") for line in plan.stdout.splitlines()]
     assert len(cells) == 2 * (1 + 4 * 4) * 3

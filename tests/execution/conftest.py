@@ -102,3 +102,8 @@ def workshop(toy_plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         host = load_plugins([toy_plugin, observer])
         sources = DataSources(host.registry, folder / "data", folder / "cache")
         yield Workshop(host, sources, Store.open(folder / "store"), folder)
+
+
+@pytest.fixture(scope="module")
+def new_watcher() -> type[Watcher]:
+    return Watcher

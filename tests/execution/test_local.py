@@ -3,17 +3,225 @@ from __future__ import annotations
 import json
 import os
 import signal
-from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from rmtl_bench import hookimpl
-from rmtl_bench.contracts.cell import Cell
-from rmtl_bench.execution import missing_cells
+from rmtl_bench.contracts.errors import UsageError
+from rmtl_bench.execution import LocalExecutor, Options, missing_cells
 from rmtl_bench.execution.local import _terminate_as_interrupt
 from rmtl_bench.store import Index
 from rmtl_bench.store.run_files import read_environment, read_run, read_table
 
-from .conftest import Watcher
+FILES = {
+    "run.json",
+    "environment.json",
+    "metrics.parquet",
+    "history.parquet",
+    "weights.parquet",
+    "predictions.parquet",
+    "log.txt",
+}
+ENDS = {"plain": "ok", "mgda": "ok", "raise": "failed", "diverge": "diverged", "kill": "killed"}
+
+
+class _Observer:
+    """Notes what the main process tells its observers."""
+
+    def __init__(self):
+        self.told = []
+
+    @hookimpl
+    def rmtl_suite_started(self, suite, cells):
+        self.told.append(("suite started", suite, len(cells)))
+
+    @hookimpl
+    def rmtl_run_finished(self, cell, outcome):
+        self.told.append(("run finished", cell.run_id, outcome.status))
+
+    @hookimpl
+    def rmtl_suite_finished(self, suite, summary):
+        self.told.append(("suite finished", suite, dict(summary)))
+
+
+@pytest.fixture(scope="module")
+def done(workshop, new_watcher):
+    """One run that ends in each way, two at once: the cells by name, and all that was told of them."""
+    flag = str(workshop.folder / "killed-once")
+    cells = {
+        "kill": workshop.cell(behaviour="kill", flag=flag),
+        "plain": workshop.cell(),
+        "raise": workshop.cell(behaviour="raise"),
+        "mgda": workshop.cell(weighting="toy-mgda"),
+        "diverge": workshop.cell(behaviour="diverge"),
+    }
+    observer, watcher = _Observer(), new_watcher()
+    workshop.host.manager.register(observer)
+    try:
+        counts = workshop.execute(list(cells.values()), watcher)
+    finally:
+        workshop.host.manager.unregister(observer)
+    folders = {name: workshop.store.runs_path / cell.run_id for name, cell in cells.items()}
+    return SimpleNamespace(cells=cells, counts=counts, watcher=watcher, told=observer.told, folders=folders)
+
+
+def test_each_run_ends_in_its_own_way_and_none_takes_another_down(workshop, done):
+    assert done.counts == {"ok": 2, "failed": 1, "diverged": 1, "killed": 1}
+    latest = Index(workshop.store).latest()
+    assert {name: latest[cell.run_id].status for name, cell in done.cells.items()} == ENDS
+    assert {name: done.watcher.outcomes[cell.run_id].status for name, cell in done.cells.items()} == ENDS
+
+
+def test_a_run_that_ended_well_has_every_file(done):
+    for name in ("plain", "mgda"):
+        assert {path.name for path in done.folders[name].iterdir()} == FILES
+
+
+def test_a_run_that_ended_badly_says_why(done):
+    errors = {name: read_run(folder).error for name, folder in done.folders.items()}
+    assert errors["plain"] == errors["mgda"] == ""
+    assert "Traceback" in errors["raise"]
+    assert "RuntimeError: the toy was told to raise" in errors["raise"]
+    assert "DivergedError: stage 'train', epoch 1" in errors["diverge"]
+    assert errors["kill"].startswith("the run's process was killed by SIGKILL")
+    for name in ("raise", "diverge", "kill"):
+        assert not (done.folders[name] / "metrics.parquet").exists()
+
+
+def test_only_runs_that_ended_well_have_scores(workshop, done):
+    scores = Index(workshop.store).scores()
+    assert set(scores["run_id"]) == {done.cells[name].run_id for name in ("plain", "mgda")}
+
+
+def test_metrics_have_a_row_a_task_and_metric_and_the_gap_to_the_known_optimum(done):
+    table = read_table(done.folders["plain"], "metrics")
+    rows = dict(zip(zip(table["task"], table["metric"], strict=True), table["value"], strict=True))
+    for task in ("click", "pay"):
+        assert 0 <= rows[task, "auc"] <= 1
+        assert rows[task, "logloss"] > 0
+        assert (task, "logloss-gap") in rows
+    up = dict(zip(table["metric"], table["higher_is_better"], strict=True))
+    assert up["auc"]
+    assert not up["logloss"]
+
+
+def test_predictions_are_those_of_the_test_split(done):
+    table = read_table(done.folders["plain"], "predictions")
+    assert set(table) == {"row", "session", "label_click", "score_click", "label_pay", "score_pay"}
+    assert table["row"].tolist() == list(range(240, 300))
+    assert ((table["score_click"] > 0) & (table["score_click"] < 1)).all()
+    assert set(table["label_pay"]) <= {0.0, 1.0}
+
+
+def test_history_and_weights_have_every_epoch(done):
+    history = read_table(done.folders["plain"], "history")
+    (stage,) = read_run(done.folders["plain"]).facts["stages"]
+    assert sorted(set(history["epoch"])) == list(range(1, stage["epochs"] + 1))
+    assert set(history["quantity"]) == {"train-loss", "auc", "logloss", "score", "seconds"}
+    weights = read_table(done.folders["plain"], "weights")
+    assert set(weights["mean"]) == {1.0}
+    assert len(weights["mean"]) == 2 * stage["epochs"]
+
+
+def test_run_and_environment_say_what_ran_where(done):
+    record, environment = read_run(done.folders["plain"]), read_environment(done.folders["plain"])
+    assert record.cell == done.cells["plain"]
+    assert record.facts["rows"] == {"train": 180, "valid": 60, "test": 60}
+    assert set(record.seconds) == {"load", "train", "evaluate"}
+    assert (environment["device"], environment["threads"]) == ("cpu", 1)
+    assert "rmtl-bench" in environment["distributions"]
+    assert read_environment(done.folders["raise"])["torch"] == environment["torch"]
+
+
+def test_what_a_run_prints_is_in_its_log_and_a_broken_observer_harms_nothing(done):
+    log = (done.folders["plain"] / "log.txt").read_text()
+    assert "the observer saw 0" in log
+    assert "RuntimeError: the observer is broken" in log
+
+
+def test_the_listener_is_told_of_data_runs_and_epochs(done):
+    watcher = done.watcher
+    assert watcher.prepared == ["toy-sessions"]
+    assert watcher.announced == [(5, 2, "cpu")]
+    assert watcher.begun == [cell.run_id for cell in done.cells.values()]
+    epochs = {name: watcher.epochs[cell.run_id] for name, cell in done.cells.items()}
+    assert epochs["plain"] == read_run(done.folders["plain"]).facts["stages"][0]["epochs"]
+    assert epochs["raise"] == epochs["kill"] == epochs["diverge"] == 0
+
+
+def test_observers_are_told_of_the_suite_and_of_every_run(done):
+    first, *between, last = done.told
+    assert first == ("suite started", "toy@1", 5)
+    assert sorted(between) == sorted(("run finished", done.cells[name].run_id, end) for name, end in ENDS.items())
+    assert last == ("suite finished", "toy@1", done.counts)
+
+
+def test_nothing_is_left_in_staging(workshop, done):
+    assert list(workshop.store.staging.iterdir()) == []
+
+
+def test_a_killed_run_is_made_again_on_request_and_its_first_attempt_stays(workshop, done, new_watcher):
+    cells, index = list(done.cells.values()), Index(workshop.store)
+    statuses = {run_id: attempt.status for run_id, attempt in index.latest().items()}
+    assert missing_cells(cells, statuses) == []
+    again = missing_cells(cells, statuses, "killed")
+    assert again == [done.cells["kill"]]
+    # The toy finds its flag, and learns this time.
+    assert workshop.execute(again, new_watcher()) == {"ok": 1}
+    latest = index.latest()[done.cells["kill"].run_id]
+    assert (latest.attempt, latest.status) == (2, "ok")
+    assert read_run(done.folders["kill"]).status == "killed"
+
+
+def _without_seconds(table):
+    kept = table["quantity"] != "seconds"
+    return {name: column[kept] for name, column in table.items()}
+
+
+def test_an_interrupt_keeps_what_is_finished_stops_the_rest_and_the_same_cell_gives_the_same_numbers(
+    workshop, done, new_watcher
+):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    endless = workshop.cell(behaviour="sleep", trainer={"max_epochs": 1000, "patience": 1000})
+    with pytest.raises(KeyboardInterrupt):
+        workshop.execute([endless, done.cells["plain"]], new_watcher(interrupt))
+    first, second = done.folders["plain"], workshop.store.runs_path / f"{done.cells['plain'].run_id}.2"
+    latest = Index(workshop.store).latest()
+    assert latest[done.cells["plain"].run_id].attempt == 2
+    assert endless.run_id not in latest
+    assert list(workshop.store.staging.iterdir()) == []
+    for name in ("metrics", "weights", "predictions", "history"):
+        one, other = read_table(first, name), read_table(second, name)
+        if name == "history":
+            one, other = _without_seconds(one), _without_seconds(other)
+        assert one.keys() == other.keys()
+        for column in one:
+            np.testing.assert_array_equal(one[column], other[column])
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_prepared(workshop, new_watcher):
+    watcher = new_watcher()
+    executor = LocalExecutor(workshop.host, workshop.sources, workshop.store, watcher, Options(device="tpu"))
+    with pytest.raises(UsageError, match="unknown device 'tpu'"):
+        executor.run("toy@1", [workshop.cell()])
+    assert watcher.prepared == watcher.announced == []
+
+
+def test_sigterm_ends_a_suite_as_an_interrupt_does_and_is_given_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), _terminate_as_interrupt():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_run_json_is_plain_json(done):
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    for folder in done.folders.values():
+        assert json.loads(Path(folder / "run.json").read_text(), parse_constant=refuse)["format"] == 1

@@ -73,7 +73,11 @@ class CriticStage(Stage):
         actor = context.predict(context.valid)
         self.valid = ActedRows(context.valid, actor, actor, discount)
         self.tasks = context.schema.task_names
-        self._returns, self._exact = discounted_returns(self.valid.reward, context.valid.session_end, discount)
+        end = context.valid.session_end
+        self._returns, ended = discounted_returns(self.valid.reward, end, discount)
+        # A return is exact where no reward of the rest of its session is missing.
+        missing, _ = discounted_returns((~self.valid.known).float(), end, 1.0)
+        self._exact = ended.unsqueeze(1) & (missing == 0)
 
     def backward(self, batch: Batch) -> StepReport:
         """Backpropagate the TD errors of a batch of rows and their next rows."""
@@ -99,7 +103,7 @@ class CriticStage(Stage):
             values.append(self.critics(batch, self.valid.acted[batch.rows]))
         td_error = _mean(torch.cat(squared), torch.cat(known)).tolist()
         gap = (torch.cat(values) - self._returns).square()
-        return_error = _mean(gap, self._exact.unsqueeze(1).expand_as(gap) & self.valid.known).tolist()
+        return_error = _mean(gap, self._exact).tolist()
         quantities: dict[tuple[str, str], float] = {}
         for task, td, distance in zip(self.tasks, td_error, return_error, strict=True):
             quantities[task, "td-error"] = td

@@ -34,7 +34,7 @@ def discounted_returns(reward: Tensor, session_end: Tensor, discount: float) -> 
     n = len(reward)
     goes_on = session_end == INSIDE
     following = torch.arange(n, device=reward.device) + goes_on.long()
-    factor = torch.where(goes_on, discount, 0.0).to(reward.dtype).unsqueeze(1)
+    factor = discount * goes_on.to(reward.dtype).unsqueeze(1)
     total = reward.clone()
     while bool(factor.any()):
         total = total + factor * total[following]

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+
+import pytest
+
+from rmtl_bench.contracts import Dataset
+from rmtl_bench.contracts.errors import DataError
+from rmtl_bench.data import preparation
+from rmtl_bench.data.preparation import default_cache_dir, default_data_dir, fingerprint, prepare
+from rmtl_bench.data.storage import load_table
+
+
+class Files(Dataset):
+    """Reads every .csv below the data folder, and counts how often it is built."""
+
+    def __init__(self, table=None):
+        self.table = table
+        self.built = 0
+
+    def raw_files(self, data_dir):
+        return [*data_dir.rglob("*.csv"), *data_dir.rglob("missing")]
+
+    def build(self, data_dir):
+        self.built += 1
+        return self.table
+
+
+@pytest.fixture
+def raw(tmp_path):
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    (folder / "events.csv").write_text("a,b\n1,2\n")
+    (folder / "items.csv").write_text("item\n7\n")
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def found(raw, cache):
+    """The fingerprint of the files, with some of what it depends on changed."""
+
+    def make(**changes):
+        right = {
+            "name": "shop",
+            "version": 1,
+            "parameters": {"rows": 10, "rates": (0.1, 0.2)},
+            "distribution_version": "1.0",
+            "data_dir": raw,
+        }
+        return fingerprint(Files(), cache_dir=cache, **(right | changes))
+
+    return make
+
+
+def settle(*files, seconds=100):
+    """Make files look as if they had not been touched for a while."""
+    for file in files:
+        then = os.stat(file).st_mtime - seconds
+        os.utime(file, (then, then))
+
+
+def test_a_fingerprint_is_sixteen_digits_and_always_the_same(found):
+    assert len(found()) == 16
+    assert int(found(), 16) >= 0
+    assert found() == found()
+
+
+def test_it_changes_with_the_content_of_a_file_and_back(found, raw):
+    before = found()
+    (raw / "items.csv").write_text("item\n8\n")
+    changed = found()
+    (raw / "items.csv").write_text("item\n7\n")
+    assert changed != before == found()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "shop2"},
+        {"version": 2},
+        {"distribution_version": "1.0.1"},
+        {"parameters": {"rows": 11, "rates": (0.1, 0.2)}},
+        {"parameters": {"rows": 10, "rates": (0.2, 0.1)}},
+        {"parameters": {}},
+    ],
+)
+def test_it_changes_with_everything_that_decides_the_numbers(found, changes):
+    assert found(**changes) != found()
+
+
+def test_it_changes_with_another_file_and_with_a_files_name(found, raw):
+    seen = {found()}
+    (raw / "more.csv").write_text("")
+    seen.add(found())
+    (raw / "more.csv").rename(raw / "most.csv")
+    seen.add(found())
+    assert len(seen) == 3
+
+
+def test_it_depends_on_neither_place_nor_time(found, raw, tmp_path):
+    before = found()
+    settle(*raw.iterdir())
+    elsewhere = raw.rename(tmp_path / "else where")
+    assert found(data_dir=elsewhere) == before
+
+
+def test_it_depends_on_no_order_of_parameters(found):
+    assert found(parameters={"rates": [0.1, 0.2], "rows": 10}) == found()
+
+
+def test_a_large_file_is_hashed_once(found, raw, monkeypatch):
+    settle(*raw.iterdir())
+    before = found()
+    read = []
+    hash_of = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, name: read.append(file.name) or hash_of(file, name))
+    assert found() == before
+    assert read == []
+    settle(raw / "events.csv", seconds=-10)
+    assert found() == before
+    assert [os.path.basename(name) for name in read] == ["events.csv"]
+
+
+def test_a_file_touched_just_now_is_read_again(found, raw):
+    """Its time stamp may stay the same although it changes once more."""
+    path = raw / "items.csv"
+    before = found()
+    stamp = os.stat(path).st_mtime_ns
+    path.write_text("item\n8\n")
+    os.utime(path, ns=(stamp, stamp))
+    assert found() != before
+
+
+@pytest.mark.parametrize("memory", ["{", "[]", '{"a": 3}', "\udcff"])
+def test_a_damaged_memory_of_hashes_only_costs_time(found, raw, cache, memory):
+    settle(*raw.iterdir())
+    before = found()
+    (cache / "raw-file-hashes.json").write_bytes(memory.encode("utf-8", "surrogateescape"))
+    assert found() == before
+
+
+def test_a_file_that_cannot_be_read_is_named(found, raw):
+    (raw / "missing").symlink_to(raw / "nowhere")
+    with pytest.raises(DataError, match="missing: cannot be read"):
+        found()
+
+
+def test_a_table_is_built_once(table, raw, cache, assert_same):
+    dataset = Files(table)
+    first = prepare(dataset, "0123", "shop", raw, cache)
+    assert prepare(dataset, "0123", "shop", raw, cache) == first
+    assert dataset.built == 1
+    assert_same(load_table(first), table)
+
+
+def test_another_fingerprint_is_another_table(table, raw, cache):
+    dataset = Files(table)
+    folders = {prepare(dataset, digits, "shop", raw, cache) for digits in ("0123", "4567")}
+    assert len(folders) == dataset.built == 2
+
+
+def test_a_table_that_breaks_a_promise_is_not_kept(table, raw, cache):
+    broken = Files(replace(table, split_sizes=(6, 3, 2)))
+    with pytest.raises(DataError, match="shop: split_sizes"):
+        prepare(broken, "0123", "shop", raw, cache)
+    assert not cache.exists()
+
+
+def test_a_cache_that_cannot_be_written_is_named(table, raw, cache):
+    cache.mkdir()
+    (cache / "prepared").write_text("a file, where a folder should be")
+    with pytest.raises(DataError, match="shop: cannot write the prepared table to"):
+        prepare(Files(table), "0123", "shop", raw, cache)
+
+
+@pytest.mark.parametrize(
+    ("variable", "default"), [("RMTL_BENCH_DATA", default_data_dir), ("RMTL_BENCH_CACHE", default_cache_dir)]
+)
+def test_the_environment_says_where_data_are(variable, default, monkeypatch, tmp_path):
+    monkeypatch.setenv(variable, str(tmp_path))
+    assert default() == tmp_path
+    monkeypatch.delenv(variable)
+    assert "rmtl-bench" in str(default())
+    assert default() != tmp_path
+
+
+def test_the_storages_format_is_a_part_of_the_fingerprint(found, monkeypatch):
+    before = found()
+    monkeypatch.setattr(preparation, "FORMAT", 999)
+    assert found() != before

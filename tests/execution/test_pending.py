@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rmtl_bench.contracts.cell import STATUSES, Cell, Component
+from rmtl_bench.contracts.errors import UsageError
+from rmtl_bench.execution.pending import missing_cells, statuses_to_retry
+
+
+def _cell(seed, label="w"):
+    parts = [Component("c", label, 1, "d", "1") for _ in range(3)]
+    return Cell(parts[0], "f", parts[1], parts[2], {}, ("auc",), seed)
+
+
+CELLS = [_cell(seed) for seed in range(4)]
+ENDED = dict(zip((cell.run_id for cell in CELLS), STATUSES, strict=True))
+
+
+def _seeds(cells):
+    return [cell.seed for cell in cells]
+
+
+def test_cells_without_a_run_are_missing_and_those_with_one_are_not():
+    assert _seeds(missing_cells(CELLS, {})) == [0, 1, 2, 3]
+    assert missing_cells(CELLS, ENDED) == []
+    assert _seeds(missing_cells([*CELLS, _cell(7)], ENDED)) == [7]
+
+
+@pytest.mark.parametrize(
+    ("retry", "seeds"),
+    [("failed", [1]), ("diverged", [2]), ("killed, failed", [1, 3]), ("all", [1, 2, 3]), ("all,failed", [1, 2, 3])],
+)
+def test_runs_that_ended_badly_are_made_again_on_request(retry, seeds):
+    assert _seeds(missing_cells(CELLS, ENDED, retry)) == seeds
+
+
+def test_a_run_under_two_labels_is_made_once():
+    assert len(missing_cells([_cell(0, "one"), _cell(0, "other")], {})) == 1
+
+
+@pytest.mark.parametrize(("text", "hint"), [("kiled", "did you mean 'killed'"), ("ok", "known: all, diverged")])
+def test_what_is_no_status_to_retry_is_refused(text, hint):
+    with pytest.raises(UsageError, match=f"--retry '{text}' is no status to retry; {hint}"):
+        statuses_to_retry(text)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(0, 5)), st.dictionaries(st.integers(0, 5), st.sampled_from(STATUSES)), st.booleans())
+def test_what_is_missing_has_not_ended_well_and_stands_in_the_plans_order(seeds, ended, retry):
+    statuses = {_cell(seed).run_id: status for seed, status in ended.items()}
+    missing = _seeds(missing_cells([_cell(s) for s in seeds], statuses, "all" if retry else ""))
+    expected = [s for s in dict.fromkeys(seeds) if s not in ended or (retry and ended[s] != "ok")]
+    assert missing == expected
