@@ -1,4 +1,4 @@
-"""Holm's step-down correction (Holm 1979): the i-th smallest of m p values times m - i + 1, never falling, at most 1."""
+"""Holm's step-down correction (Holm 1979): the i-th smallest of m p values times m - i + 1, rising, at most 1."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def edited(toy_suite, tmp_path):
     [
         ("seeds = 3", "seedz = 3", 2, "unknown key 'seedz'; did you mean 'seeds'?"),
         ("seeds = 3", 'seeds = "3"', 2, "parameter 'seeds' is '3'; it takes a whole number"),
-        ('"logloss"', '"loglos"', 2, "unknown metric 'loglos'; did you mean 'logloss'?"),
+        ('"session-logloss"', '"session-loglos"', 2, "unknown metric 'session-loglos'; did you mean 'session-logloss'"),
         ("toy-logistic", "toy-logistik", 2, "unknown backbone 'toy-logistik'; did you mean 'toy-logistic'?"),
         (
             "[backbones.toy-logistic]",

@@ -143,7 +143,18 @@ def test_the_sample_says_on_top_what_stood_in_for_what(rmtl_bench, toy, tmp_path
 def _started(rmtl_bench_environment, toy, store, runs):
     """Start the suite and return once ``runs`` of its runs are published."""
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "rmtl_bench.cli.main", "run", *map(str, toy), "--store", str(store), "--jobs", "1"],
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "rmtl_bench.cli.main",
+            "run",
+            *map(str, toy),
+            "--store",
+            str(store),
+            "--jobs",
+            "1",
+        ],
         env=rmtl_bench_environment,
         stderr=subprocess.PIPE,
         text=True,

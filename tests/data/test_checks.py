@@ -64,28 +64,24 @@ def test_a_table_needs_no_more_than_it_promises(table, without):
     [
         (
             given(categorical=lambda a: a.astype(np.int64)),
-            r"categorical is int64 \(12, 2\); it must be int32 \(12, 2\)",
+            "categorical is int64 (12, 2); it must be int32 (12, 2)",
         ),
         (given(numerical=lambda a: a.astype(np.float64)), "numerical is float64"),
         (given(labels=lambda a: a.astype(bool)), "labels is bool"),
         (given(label_mask=lambda a: a.astype(np.uint8)), "label_mask is uint8"),
-        (given(session=lambda a: a[:-1]), r"session is int32 \(11,\); it must be int32 \(12,\)"),
-        (given(user=lambda a: a[:, None]), r"user is int32 \(12, 1\)"),
+        (given(session=lambda a: a[:-1]), "session is int32 (11,); it must be int32 (12,)"),
+        (given(user=lambda a: a[:, None]), "user is int32 (12, 1)"),
         (given(timestamp=lambda a: a.astype(np.float64)), "timestamp is float64"),
         (given(session_end=lambda a: a.astype(bool)), "session_end is bool"),
-        (given(optimum=lambda a: a[:, :1]), r"optimum is float32 \(12, 1\)"),
-        (given(schema=lambda s: replace(s, numerical=("price", "size"))), r"numerical is float32 \(12, 1\)"),
-        (given(schema=lambda s: replace(s, tasks=(Task("click"),))), r"labels is float32 \(12, 2\)"),
+        (given(optimum=lambda a: a[:, :1]), "optimum is float32 (12, 1)"),
+        (given(schema=lambda s: replace(s, numerical=("price", "size"))), "numerical is float32 (12, 1)"),
+        (given(schema=lambda s: replace(s, tasks=(Task("click"),))), "labels is float32 (12, 2)"),
         (given(categorical=None), "categorical is a NoneType; it must be an array"),
         (given(user=lambda a: a.tolist()), "user is a list; it must be an array"),
     ],
 )
 def test_an_array_of_another_type_or_shape_is_refused(table, mutate, said):
-    check = pytest.raises(DataError, match=said)
-    broken = mutate(table)
-    with check:
-        check_table(broken, "tiny")
-    refused(broken)
+    assert said in refused(mutate(table))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ TEXT_FORMATS = ("table", "markdown", "latex", "html")
 
 
 class _Page(HTMLParser):
-    """Checks that tags close in order, and collects attributes and the text of table cells."""
+    """Checks that tags close in order, and collects tags, attributes and the text of each element."""
 
     VOID = ("meta", "br", "hr", "img", "link", "input")
 
@@ -28,7 +28,7 @@ class _Page(HTMLParser):
         self.open: list[str] = []
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
-        self.cells: list[str] = []
+        self.texts: dict[str, list[str]] = {}
         self.feed(text)
         self.close()
 
@@ -37,15 +37,14 @@ class _Page(HTMLParser):
         self.attributes += attrs
         if tag not in self.VOID:
             self.open.append(tag)
-        if tag in ("td", "th"):
-            self.cells.append("")
+            self.texts.setdefault(tag, []).append("")
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open and self.open[-1] in ("td", "th"):
-            self.cells[-1] += data
+        if self.open:
+            self.texts[self.open[-1]][-1] += data
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +53,9 @@ def rendered(board):
     return {fmt: render(document, fmt) for fmt in FORMATS}
 
 
-def _one_cell(text: str, note: str = "") -> Document:
+def _one_cell(text: str) -> Document:
     section = Section("s", (Column("method", width=12), Column("n", numeric=True)), ((text, "1"),))
-    return Document("t", (note,) if note else (), (section,), (), {})
+    return Document("t", (), (section,), (), {})
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
@@ -174,11 +173,13 @@ def test_latex_leaves_no_special_character_bare(text):
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.text(min_size=1, max_size=12))
+@given(st.one_of(st.text(min_size=1, max_size=12), st.sampled_from(["<b>x</b>", "&lt;", "a<!--b", "</table>", "<i>"])))
 def test_html_shows_any_text_as_it_is(text):
-    page = _Page(render(_one_cell(text, note=text), "html"))
+    section = Section(text, (Column(text),), ((text,),))
+    page = _Page(render(Document(text, (text,), (section,), (text,), {}), "html"))
     assert page.open == []
-    assert [cell.splitlines() for cell in page.cells[2:]] == [text.splitlines(), ["1"]]
+    for tag in ("title", "h1", "p", "h2", "th", "td", "li"):
+        assert [shown.splitlines() for shown in page.texts[tag]] == [text.splitlines()], tag
 
 
 def test_html_parses_and_needs_nothing_from_outside(rendered):
@@ -187,7 +188,7 @@ def test_html_parses_and_needs_nothing_from_outside(rendered):
     assert not {"src", "href", "srcset", "action"} & {name for name, _ in page.attributes}
     assert not {"script", "link", "img", "iframe", "b", "i"} & set(page.tags)
     assert not re.search(r"url\(|@import|https?:", rendered["html"])
-    assert "<b>&_x|y/rmtl" in page.cells
+    assert "<b>&_x|y/rmtl" in page.texts["td"]
 
 
 def _refuse(constant: str) -> None:

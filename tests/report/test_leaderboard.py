@@ -100,6 +100,14 @@ def test_the_methods_of_a_full_cell_keep_their_ranks_beside_an_incomplete_one(ma
     assert ranks[0] == ranks[1] == {"ple/rmtl": 1, "ple/equal": 2}
 
 
+def test_seeds_that_nobody_has_yet_leave_everybody_unranked(make_scores):
+    values = _values(equal=0.0, rmtl=0.02)
+    plan = [("toy", method, seed) for method in values for seed in range(9)]
+    board = build_leaderboard(make_scores(values), plan, AGAINST_EQUAL)
+    assert board.rows["rank"].isna().all()
+    assert _row(board, "ple/rmtl")["verdict"] == "better"
+
+
 def test_a_score_that_is_not_finite_leaves_its_cell_incomplete(make_scores):
     values = _values(equal=0.0, rmtl=0.02)
     values["ple/rmtl"][3] = math.nan

@@ -81,6 +81,21 @@ def test_a_training_records_the_weights_of_every_epoch(make_trainer, table):
     assert history.weights["q05"][::2] == [1.0, 7.0, 13.0]
 
 
+def test_the_loss_of_an_epoch_is_the_mean_over_rows_and_not_over_batches(make_trainer, table, toy):
+    # Nothing is learnt at a rate of 0, nor is dropout of any use to a logit of 0.
+    trainer = make_trainer(toy.Equal(table.schema.tasks), learning_rate=0.0, max_epochs=1)
+    torch.nn.init.zeros_(trainer.backbone.heads.weight)
+    with torch.no_grad():
+        trainer.backbone.heads.bias.copy_(torch.tensor([1.0, -2.0]))
+    history = trainer.run()
+    logits = torch.tensor([1.0, -2.0]).expand(len(trainer.train), 2)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits, trainer.train.labels, reduction="none"
+    ).mean(0)
+    losses = [v for q, v in zip(history.epochs["quantity"], history.epochs["value"], strict=True) if q == "train-loss"]
+    assert losses == pytest.approx(expected.tolist())
+
+
 def test_a_gradient_weightings_weights_are_recorded(make_trainer, table, toy):
     history = make_trainer(toy.MGDA(table.schema.tasks), max_epochs=1).run()
     assert sum(history.weights["mean"]) == pytest.approx(1.0)

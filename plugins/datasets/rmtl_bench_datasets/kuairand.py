@@ -10,6 +10,7 @@ sessions need 1K.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -78,13 +79,18 @@ _EXPOSURES = """
         {user_texts},
         videos.author_id, videos.video_type, videos.upload_type, videos.music_type,
         string_split(videos.tag, ',')[1] AS tag,
-        ln(1 + greatest(log.duration_ms, 0)) AS duration,
+        {duration} AS duration,
         {user_numbers},
         {labels}
     FROM distinct_log AS log
     LEFT JOIN users USING (user_id)
     LEFT JOIN videos USING (video_id)
 """
+
+
+def _logarithm(number: str) -> str:
+    """Return SQL for log(1 + number), where what is negative counts as 0 and what is missing stays missing."""
+    return f"CASE WHEN {number} >= 0 THEN ln(1 + {number}) WHEN {number} < 0 THEN 0 END"
 
 
 class KuaiRand(Dataset):
@@ -115,7 +121,11 @@ class KuaiRand(Dataset):
             raise UsageError(f"parameter 'tasks' is {tuple(tasks)}; it takes one task or more, each once")
         names = sorted(tasks, key=lambda name: name != "click")
         parent = "click" if "click" in names else None
-        self._tasks = [Task(name, None if name == "click" else parent, f"{SIGNALS[name]} = 1") for name in names]
+        joint = " and is_click = 1" if parent else ""
+        self._tasks = [
+            Task(name, None if name == "click" else parent, f"{SIGNALS[name]} = 1" + joint * (name != "click"))
+            for name in names
+        ]
         self._sessions, self._gap_minutes = sessions, gap_minutes
         self._shares, self._users, self._min_count = check_shares(split), users, min_count
 
@@ -163,10 +173,10 @@ class KuaiRand(Dataset):
             self._places(data_dir),
             "https://zenodo.org/records/10439422 (CC BY-SA 4.0)",
             [
-                f"mkdir -p {data_dir}",
+                f"mkdir -p {shlex.quote(str(data_dir))}",
                 f"curl -LO https://zenodo.org/records/10439422/files/{archive}.tar.gz",
                 f"echo '{self._md5}  {archive}.tar.gz' | md5sum -c",
-                f"tar -xzf {archive}.tar.gz -C {data_dir}",
+                f"tar -xzf {archive}.tar.gz -C {shlex.quote(str(data_dir))}",
             ],
         )
 
@@ -185,11 +195,12 @@ class KuaiRand(Dataset):
     def _join(self, con: duckdb.DuckDBPyConnection) -> int:
         """Create ``exposures`` from the distinct rows of the log; return their number."""
         every_column = ", ".join(name for name in _LOG_COLUMNS if name != "time_ms")
-        run(con, _DISTINCT.format(every_column=every_column), {"kept": self._users * 1000})
+        run(con, _DISTINCT.format(every_column=every_column), {"kept": round(self._users * 1000)})
         joint = "log.is_click" if self._tasks[0].name == "click" else "1"
         query = _EXPOSURES.format(
             user_texts=", ".join(f"users.{name}" for name in _USER_TEXTS),
-            user_numbers=", ".join(f"ln(1 + greatest(users.{name}, 0)) AS {name}" for name in _USER_NUMBERS),
+            duration=_logarithm("log.duration_ms"),
+            user_numbers=", ".join(f"{_logarithm(f'users.{name}')} AS {name}" for name in _USER_NUMBERS),
             labels=", ".join(f'log.{SIGNALS[task.name]} * {joint} AS "{task.name}"' for task in self._tasks),
         )
         run(con, query)

@@ -6,6 +6,7 @@ The Retailrocket recommender system dataset, as published on Kaggle, CC BY-NC-SA
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -177,7 +178,7 @@ class RetailRocket(Dataset):
             ["events.csv", "and for categories category_tree.csv", *_PROPERTY_FILES],
             places,
             "https://www.kaggle.com/datasets/retailrocket/ecommerce-dataset (CC BY-NC-SA 4.0)",
-            [f"kaggle datasets download retailrocket/ecommerce-dataset --unzip -p {places[0]}"],
+            [f"kaggle datasets download retailrocket/ecommerce-dataset --unzip -p {shlex.quote(str(places[0]))}"],
         )
 
 

@@ -1,7 +1,7 @@
 """Simulated sessions whose true probabilities are known: how far a model is from the best there can be.
 
 A row x has eight categorical fields (of the user, the item and the context) and three numbers. Task k has a predictor
-eta_k(x), a sum of one effect per value of each field, linear terms and three interactions, with mean 0 and standard
+eta_k(x), a sum of one effect per value of each field, linear terms and two interactions, with mean 0 and standard
 deviation ``signal``. Its own event is
 
     y_k = 1[ b_k + eta_k(x) + sqrt(rho) u_{k,session} + sqrt(1 - rho) e > 0 ],    u, e ~ N(0, 1) independent,
@@ -192,7 +192,7 @@ def _calibrated(predictors: Floats, rates: Sequence[float], funnel: bool) -> tup
         def excess(intercept: float, eta: Floats = eta, reach: Floats = reach, rate: float = rate) -> float:
             return float(np.mean(reach * ndtr(intercept + eta))) - rate
 
-        own[:, task] = eta + brentq(excess, -60, 60, xtol=1e-10)
+        own[:, task] = eta + brentq(excess, min(-60, -40 - eta.max()), max(60, 40 - eta.min()), xtol=1e-10)
         optimum[:, task] = reach * ndtr(own[:, task])
         before = optimum[:, task] if funnel else before
     return optimum, own

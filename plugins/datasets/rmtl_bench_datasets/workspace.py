@@ -6,6 +6,7 @@ import csv
 import gzip
 import re
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,7 +36,10 @@ def run(con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, obj
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a CSV file: its DuckDB type, whether it may be empty, and its only values where it has few."""
+    """One column of a CSV file: its type, whether it may be empty, and its only values where it has few.
+
+    The type is VARCHAR, DOUBLE for finite numbers or BIGINT for whole numbers up to 2**53 in size.
+    """
 
     type: str = "VARCHAR"
     required: bool = False
@@ -47,11 +51,14 @@ NUMBER = Column("DOUBLE")
 TEXT = Column()
 FLAG = Column("BIGINT", required=True, values=(0, 1))
 
+# Up to here every whole number is a number of its own in floating point.
+_LARGEST = 2**53
+
 
 def read_csv(
     con: duckdb.DuckDBPyConnection, table: str, path: Path, columns: Mapping[str, Column], where: str = ""
 ) -> None:
-    """Create ``table`` from the ``columns`` of a CSV file with a header, plain or gzipped; other columns are ignored.
+    """Create the view ``table`` of the ``columns`` of a CSV file with a header, plain or gzipped; other columns are ignored.
 
     ``where`` keeps a part of the rows. Raises :class:`DataError` with one line naming the file and the line,
     the column or the value, for a missing column, a row cut short, a value that is no number or a broken file.
@@ -60,10 +67,12 @@ def read_csv(
     missing = [name for name in columns if name not in header]
     if missing:
         raise DataError(f"{path}: column {missing[0]!r} is missing; the header has {', '.join(header)}")
-    types = {name: columns[name].type if name in columns else "VARCHAR" for name in header}
+    # As whole numbers DuckDB would round 0.4 to 0: they are read as numbers, checked, and seen through a view.
+    types = dict.fromkeys(header, "VARCHAR") | {name: _read_as(column) for name, column in columns.items()}
     names = ", ".join(f'"{name}"' for name in columns)
+    read = f"{table}_read"
     query = f"""
-        CREATE TABLE {table} AS
+        CREATE TABLE {read} AS
         SELECT {names}
         FROM read_csv($path, auto_detect = false, header = true, delim = ',', quote = '"', escape = '"',
                       compression = $compression, columns = $types)
@@ -73,11 +82,13 @@ def read_csv(
     try:
         run(con, query, values)
     except duckdb.Error as error:
-        raise DataError(f"{path}: {_in_one_line(str(error))}") from error
-    if not run(con, f"SELECT 1 FROM {table} LIMIT 1"):  # noqa: S608
+        raise DataError(f"{path}: {_in_one_line(str(error), columns)}") from error
+    if not run(con, f"SELECT 1 FROM {read} LIMIT 1"):  # noqa: S608
         raise DataError(f"{path}: the file has no rows{' of use' if where else ''}")
     for name, column in columns.items():
-        _check_column(con, table, path, name, column, numbered=not where)
+        _check_column(con, read, path, name, column, numbered=not where)
+    typed = ", ".join(f'"{name}"::{column.type} AS "{name}"' for name, column in columns.items())
+    run(con, f"CREATE VIEW {table} AS SELECT {typed} FROM {read}")  # noqa: S608
 
 
 def check_unique(con: duckdb.DuckDBPyConnection, table: str, column: str, path: Path) -> None:
@@ -91,7 +102,7 @@ def _header(path: Path) -> list[str]:
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file), [])
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     if not header:
         raise DataError(f"{path}: the file is empty")
@@ -99,6 +110,10 @@ def _header(path: Path) -> list[str]:
     if twice:
         raise DataError(f"{path}: column {twice[0]!r} stands twice in the header")
     return header
+
+
+def _read_as(column: Column) -> str:
+    return "DOUBLE" if column.type == "BIGINT" else column.type
 
 
 def _escaped(path: Path) -> str:
@@ -116,6 +131,8 @@ def _check_column(
         bad.append(f'"{name}" NOT IN ({", ".join(repr(value) for value in column.values)})')
     if column.type == "DOUBLE":
         bad.append(f'NOT isfinite("{name}")')
+    if column.type == "BIGINT":
+        bad.append(f'"{name}" <> trunc("{name}") OR NOT abs("{name}") <= {_LARGEST}')
     if not bad:
         return
     found = run(con, f'SELECT rowid, "{name}" FROM {table} WHERE {" OR ".join(bad)} ORDER BY rowid LIMIT 1')  # noqa: S608
@@ -123,20 +140,27 @@ def _check_column(
         return
     row, value = found[0]
     line = f"line {row + 2}, " if numbered else ""
-    right = f"one of {', '.join(map(str, column.values))}" if column.values else "a finite number"
-    what = "is empty" if value is None else f"is {value!r}; it must be {right}"
+    shown = int(value) if isinstance(value, float) and value.is_integer() else value
+    what = "is empty" if value is None else f"is {shown!r}; it must be {_right(column)}"
     raise DataError(f"{path}: {line}column {name!r} {what}")
 
 
-def _in_one_line(message: str) -> str:
+def _right(column: Column) -> str:
+    """Return what a value of ``column`` has to be."""
+    if column.values:
+        return f"one of {', '.join(map(str, column.values))}"
+    return "a whole number" if column.type == "BIGINT" else "a finite number"
+
+
+def _in_one_line(message: str, columns: Mapping[str, Column]) -> str:
     """Return what of DuckDB's many lines a user needs."""
     line = re.search(r"CSV Error on Line: (\d+)", message)
     where = f"line {line[1]}: " if line else ""
-    if found := re.search(r'converting column "(.*)"\. Could not convert string "(.*)" to \'(\w+)\'', message):
-        right = {"BIGINT": "a whole number", "DOUBLE": "a number"}.get(found[3], found[3])
-        return f"{where}column {found[1]!r} is {found[2]!r}; it must be {right}"
+    if found := re.search(r'converting column "(.*)"\. Could not convert string "(.*)" to', message):
+        return f"{where}column {found[1]!r} is {found[2]!r}; it must be {_right(columns[found[1]])}"
     if found := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message):
-        return f"{where}{found[2]} columns instead of {found[1]}; is the file cut short?"
+        cut = "; is the file cut short?" if int(found[2]) < int(found[1]) else ""
+        return f"{where}{found[2]} column{'s' * (found[2] != '1')} instead of {found[1]}{cut}"
     if "unterminated quote" in message:
         return f"{where}a quote that is never closed; is the file cut short?"
     if "not utf-8" in message:

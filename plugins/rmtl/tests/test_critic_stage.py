@@ -137,6 +137,15 @@ def test_the_target_is_frozen_and_drops_nothing_out_while_critics_train(rows, ma
     assert trained == {id(p) for p in critics.parameters()}
 
 
+def test_no_gradient_flows_through_the_bootstrapped_value(rows, make_critics):
+    critics = make_critics(rows.schema).eval()
+    acted = ActedRows(rows, P.logit(), P.logit(), 0.5)
+    squared, _ = acted.squared_td_errors(rows.batch(torch.tensor([0])), critics, critics)
+    squared.sum().backward()
+    # Row 1 is the next state of row 0, and its embedding is used there alone.
+    assert critics.embedding.table.grad.any(1).tolist() == [True, False, False, False, False]
+
+
 def test_noise_is_on_the_trained_actions_alone_and_is_that_of_the_seed(rows, make_context, make_critics):
     def stage(seed):
         context = make_context(rows, P.logit(), seed)

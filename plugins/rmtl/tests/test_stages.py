@@ -137,6 +137,19 @@ def test_critics_end_when_the_td_error_no_longer_falls_by_the_tolerance(make_tra
     assert hasty.epochs == 2 < patient.epochs < 60
 
 
+def test_parameters_reach_the_stages(make_trainer):
+    given = {"discount": 0.3, "soft_update": 0.4, "action_noise": 0.5, "dropout": 0.6, "critic_learning_rate": 0.7}
+    trainer = make_trainer(RMTL(tasks(), **SMALL, **given, critic_tolerance=0.8, fine_tune_learning_rate=0.9))
+    pre_train, critics, fine_tune = trainer.weighting.stages(trainer)
+    assert pre_train.learning_rate is pre_train.max_epochs is None
+    assert (critics.train.discount, critics.valid.discount, critics.soft_update) == (0.3, 0.3, 0.4)
+    assert (critics.train.acted - critics.train.actor).std().item() == pytest.approx(0.5, rel=0.2)
+    assert critics.critics.bottom.dropout == critics.critics.heads.dropout == 0.6
+    assert [w.shape[2] for w in (critics.critics.bottom.weights[0], critics.critics.heads.weights[0])] == [8, 4]
+    assert (critics.learning_rate, critics.tolerance, critics.max_epochs) == (0.7, 0.8, 3)
+    assert (fine_tune.learning_rate, fine_tune.max_epochs) == (0.9, 2)
+
+
 def test_critics_are_drawn_from_a_seed_of_their_own(make_trainer):
     def critics(noise, label="w", seed=0):
         weighting = RMTL(tasks(), **SMALL)
