@@ -72,7 +72,7 @@ class StoredSuite:
         skipped = [f"skipped {s['label']}: {s['reason']}" for s in self.plan.skipped]
         ended = [self.statuses.get(cell.run_id, "ok") for cell in self.plan.cells]
         badly = {status: ended.count(status) for status in sorted(set(ended) - {"ok"})}
-        return skipped + [f"{count} runs ended as {status}" for status, count in badly.items()]
+        return skipped + [f"runs that ended as {status}: {count}" for status, count in badly.items()]
 
 
 def read_stored_suite(store: Store, name: str, *, sample: bool = False) -> StoredSuite:

@@ -83,7 +83,7 @@ def standardised(values: NDArray[np.float64], training_rows: int) -> NDArray[np.
     scale = float(known.std())
     if scale <= 1e-9 * max(1.0, abs(float(known.mean()))):
         return np.zeros_like(values)
-    return np.nan_to_num((values - known.mean()) / scale, nan=0.0)
+    return np.asarray(np.nan_to_num((values - known.mean()) / scale, nan=0.0))
 
 
 def _read(con: duckdb.DuckDBPyConnection, expression: str) -> Any:

@@ -21,8 +21,8 @@ from rmtl_bench.contracts.errors import DataError
 def workspace() -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a connection to a database on disk that is gone afterwards, so that data may be larger than memory."""
     with tempfile.TemporaryDirectory(prefix="rmtl-bench-", ignore_cleanup_errors=True) as folder:
-        config = {"temp_directory": str(Path(folder) / "spill")}
-        connection = duckdb.connect(str(Path(folder) / "work.duckdb"), config=config)
+        spill = str(Path(folder) / "spill")
+        connection = duckdb.connect(str(Path(folder) / "work.duckdb"), config={"temp_directory": spill})
         try:
             yield connection
         finally:
