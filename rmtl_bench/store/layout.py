@@ -111,8 +111,8 @@ class Store:
         """
         if not (staging / "run.json").is_file():
             raise StoreError(f"{staging} has no run.json, so there is nothing to publish")
-        for file in staging.iterdir():
-            _flush(file)
+        for path in (*staging.iterdir(), staging):
+            _flush(path)
         attempt = 1
         while True:
             target = self.runs_path / (run_id if attempt == 1 else f"{run_id}.{attempt}")

@@ -93,7 +93,7 @@ def test_planned_runs_are_expected_and_how_they_ended_is_noted(store):
     notes = suite.settings().notes
     assert notes[0] == "read this first"
     assert "skipped sessions/needy/plain: no moonlight" in notes
-    assert [note[0] for note in notes if note.endswith("ended as failed")] == ["1"]
+    assert [note for note in notes if note.startswith("runs that ended")] == ["runs that ended as failed: 1"]
 
 
 def test_the_highest_version_is_read_unless_one_is_named(store):

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from rmtl_bench_backbones.plugin import rmtl_backbones
 
 from rmtl_bench.contracts import Backbone, Batch, CategoricalField, Schema, Task
+from rmtl_bench_backbones.plugin import rmtl_backbones
 
 SMALL: dict[str, Any] = {"embedding_dim": 4, "bottom": (6, 5), "tower": (3,), "dropout": 0.2}
 

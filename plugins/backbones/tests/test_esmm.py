@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rmtl_bench_backbones.esmm import logit_of_product
 
 logits = st.lists(

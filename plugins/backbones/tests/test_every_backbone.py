@@ -6,10 +6,10 @@ from importlib import import_module
 
 import pytest
 import torch
-from rmtl_bench_backbones.plugin import rmtl_backbones
 from torch.nn import functional as F
 
 from rmtl_bench.contracts import UsageError
+from rmtl_bench_backbones.plugin import rmtl_backbones
 
 
 def task_gradients(model, batch):

@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from rmtl_bench_backbones.plugin import rmtl_backbones
 
 from rmtl_bench.contracts import UsageError
+from rmtl_bench_backbones.plugin import rmtl_backbones
 
 
 def test_listing_does_not_import_torch():

@@ -79,7 +79,9 @@ def make_table() -> Callable[..., SessionTable]:
 
 @pytest.fixture(scope="session")
 def make_trainer(make_table: Callable[..., SessionTable]) -> Callable[..., Trainer]:
-    def make(weighting: Weighting, *, label: str = "w", seed: int = 0, missing: bool = False, **settings: Any) -> Trainer:
+    def make(
+        weighting: Weighting, *, label: str = "w", seed: int = 0, missing: bool = False, **settings: Any
+    ) -> Trainer:
         """As a run builds it: ``label`` tells the weightings of two runs apart, everything else is the same."""
         table = make_table(len(weighting.tasks), missing=missing)
         named = {name: Component(name, name, 1, "toy", "1") for name in ("data", "actor", label)}
@@ -107,7 +109,9 @@ def make_critics() -> Callable[..., Critics]:
 @pytest.fixture(scope="session")
 def make_rows() -> Callable[..., SplitRows]:
     def make(
-        session_end: Sequence[int], labels: Sequence[Sequence[float]], label_mask: Sequence[Sequence[bool]] | None = None
+        session_end: Sequence[int],
+        labels: Sequence[Sequence[float]],
+        label_mask: Sequence[Sequence[bool]] | None = None,
     ) -> SplitRows:
         """Rows whose only field and only number tell them apart: row i has id i and the number i."""
         n, tasks = len(labels), len(labels[0])

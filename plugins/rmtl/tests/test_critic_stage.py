@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+
 from rmtl_bench_rmtl.critic_stage import ActedRows, CriticStage
 from rmtl_bench_rmtl.sessions import CUT, END, INSIDE
 

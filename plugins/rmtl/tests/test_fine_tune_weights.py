@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from rmtl_bench_rmtl.rmtl import RMTL, ConstantWeights, CriticWeights
 from torch.nn import functional as F
 
 from rmtl_bench.contracts import Task, TaskLosses
+from rmtl_bench_rmtl.rmtl import RMTL, ConstantWeights, CriticWeights
 
 TASKS = (Task("t0"), Task("t1"))
 SMALL = {"embedding_dim": 3, "bottom": (8,), "tower": (4,), "critic_epochs": 1, "fine_tune_epochs": 1}

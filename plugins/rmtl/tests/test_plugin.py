@@ -6,9 +6,9 @@ import sys
 from importlib import import_module
 
 import pytest
-from rmtl_bench_rmtl.plugin import rmtl_suites, rmtl_weightings
 
 from rmtl_bench.contracts import StagedWeighting, UsageError
+from rmtl_bench_rmtl.plugin import rmtl_suites, rmtl_weightings
 
 
 def test_listing_does_not_import_torch():

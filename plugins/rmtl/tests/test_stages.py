@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
-from rmtl_bench_rmtl.rmtl import RMTL, RMTLConstantWeights
 
 from rmtl_bench.contracts import LossWeighting, Task, Weighted
+from rmtl_bench_rmtl.rmtl import RMTL, RMTLConstantWeights
 
 SMALL = {"embedding_dim": 3, "bottom": (8,), "tower": (4,), "critic_epochs": 3, "fine_tune_epochs": 2}
 

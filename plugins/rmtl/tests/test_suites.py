@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from rmtl_bench_rmtl.plugin import rmtl_suites, rmtl_weightings
 
 from rmtl_bench.contracts import UsageError
 from rmtl_bench.suites import read_suite
 from rmtl_bench.training.settings import TrainerSettings
+from rmtl_bench_rmtl.plugin import rmtl_suites, rmtl_weightings
 
 PATHS = {path.stem: path for path in rmtl_suites()}
 VARIANTS = [("control", False), ("paper", False), ("paper", True), ("smoke", False)]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from rmtl_bench_weightings.plugin import rmtl_weightings
 
 from rmtl_bench.contracts import Batch, LossWeighting, Task, TaskLosses, Weighted
+from rmtl_bench_weightings.plugin import rmtl_weightings
 
 
 @pytest.fixture(params=[info.name for info in rmtl_weightings()])

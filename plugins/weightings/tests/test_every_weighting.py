@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rmtl_bench_weightings.plugin import rmtl_weightings
 
 NAMES = [info.name for info in rmtl_weightings()]

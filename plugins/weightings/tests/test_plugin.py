@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from rmtl_bench_weightings.plugin import rmtl_weightings
 
 from rmtl_bench.contracts import UsageError
+from rmtl_bench_weightings.plugin import rmtl_weightings
 
 
 def test_listing_does_not_import_torch():
