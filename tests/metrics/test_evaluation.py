@@ -91,9 +91,9 @@ def test_the_optimum_itself_has_no_gap():
 
 
 def test_the_gap_is_of_the_rows_whose_label_is_known():
-    mask = np.array([[True, True]] * 3 + [[False, False]])
+    mask = np.array([[False, False]] + [[True, True]] * 3)
     optimum = SCORES.copy()
-    optimum[3] = 0.999
+    optimum[0] = 0.999
     gaps = [r.value for r in evaluated(REAL, mask=mask, optimum=optimum) if r.metric == "logloss-gap"]
     assert gaps == [0.0, 0.0]
 

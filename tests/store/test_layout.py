@@ -13,6 +13,7 @@ from rmtl_bench.store import Store
 from rmtl_bench.store.layout import write_atomically
 
 RUN = "0123456789abcdef"
+OPEN = "import sys, os; from rmtl_bench.store import Store; store = Store.open(sys.argv[1]); "
 
 
 @pytest.fixture
@@ -175,11 +176,7 @@ def test_cleaning_leaves_what_is_being_made(store, staged):
 
 
 def test_cleaning_removes_what_dead_processes_left(store, python):
-    code = "import sys, os; from rmtl_bench.store import Store; s = Store.open(sys.argv[1]);"
-    killed = python(
-        code + f"(s.staging_folder('{RUN}') / 'log.txt').write_text('half'); print(1, flush=True); os.abort()",
-        store.path,
-    )
+    killed = python(OPEN + f"(store.staging_folder('{RUN}') / 'log.txt').write_text('half'); os._exit(1)", store.path)
     killed.wait(60)
     (left,) = [path for path in store.staging.iterdir() if path.is_dir()]
     without_lock = store.staging / f"{RUN}-old"
@@ -190,8 +187,7 @@ def test_cleaning_removes_what_dead_processes_left(store, python):
 
 
 def test_another_process_keeps_its_folder_while_it_lives(store, python):
-    code = "import sys; from rmtl_bench.store import Store; s = Store.open(sys.argv[1]);"
-    other = python(code + f"print(s.staging_folder('{RUN}').name, flush=True); sys.stdin.read()", store.path)
+    other = python(OPEN + f"print(store.staging_folder('{RUN}').name, flush=True); sys.stdin.read()", store.path)
     name = other.stdout.readline().strip()
     assert store.clean_staging() == []
     other.kill()

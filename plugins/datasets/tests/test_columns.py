@@ -8,7 +8,8 @@ from rmtl_bench_datasets.workspace import run, workspace
 from rmtl_bench.contracts import DataError, Task
 
 TASKS = [Task("click")]
-COLUMNS = "(split BIGINT, word VARCHAR, size DOUBLE, click BIGINT, session BIGINT, user_number BIGINT, time_ms BIGINT, session_end BIGINT)"
+COLUMNS = """(split BIGINT, word VARCHAR, size DOUBLE, click BIGINT,
+              session BIGINT, user_number BIGINT, time_ms BIGINT, session_end BIGINT)"""
 
 
 @pytest.fixture

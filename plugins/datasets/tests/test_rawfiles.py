@@ -12,7 +12,8 @@ def test_a_file_or_its_gzipped_twin_is_found(tmp_path, gzipped):
     assert find_file(tmp_path, "log.csv") is None
     path.write_text("a\n")
     assert find_file(tmp_path, "log.csv") == path
-    assert find_file(tmp_path, "log.csv") != gzipped(path) == find_file(tmp_path, "log.csv")
+    twin = gzipped(path)
+    assert find_file(tmp_path, "log.csv") == twin
 
 
 def test_a_folder_is_no_file(tmp_path):

@@ -47,7 +47,12 @@ class ActedRows:
 
 
 class CriticStage(Stage):
-    """Minimises the mean squared TD error of every task; ends when it no longer falls on the validation split."""
+    """Minimises the mean squared TD error of every task.
+
+    Ends when Q comes no closer to the exact returns of the validation split, and keeps the closest Q. The TD error
+    itself cannot tell: its target moves, and it was seen to rise while Q came closer to the returns. The exact
+    returns are known without a simulator, since logged transitions do not depend on the actions.
+    """
 
     def __init__(
         self,
@@ -94,7 +99,10 @@ class CriticStage(Stage):
 
     @torch.no_grad()
     def evaluate(self) -> Evaluation:
-        """Return minus the mean squared TD error on the validation split, and how far Q is from the exact return."""
+        """Return minus the squared distance of Q from the exact returns of the validation split, and the TD error.
+
+        Where every session is cut and no return is exact, the score is minus the TD error.
+        """
         squared, known, values = [], [], []
         for batch in self.valid.rows.batches(self._batch_size):
             error, defined = self.valid.squared_td_errors(batch, self.critics, self.critics)
@@ -108,7 +116,8 @@ class CriticStage(Stage):
         for task, td, distance in zip(self.tasks, td_error, return_error, strict=True):
             quantities[task, "td-error"] = td
             quantities[task, "return-error"] = distance
-        return Evaluation(-sum(td_error) / len(td_error), quantities)
+        judged = return_error if bool(self._exact.any()) else td_error
+        return Evaluation(-sum(judged) / len(judged), quantities)
 
 
 def _mean(values: Tensor, known: Tensor) -> Tensor:

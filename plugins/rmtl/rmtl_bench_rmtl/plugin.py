@@ -20,7 +20,7 @@ _PARAMETERS = {
     "dropout": Parameter(0.2, "dropout while critics are trained", minimum=0, maximum=0.95),
     "critic_learning_rate": Parameter(1e-3, "Adam's step size for the critics", minimum=0),
     "critic_epochs": Parameter(10, "epochs of the critics at most", minimum=1),
-    "critic_tolerance": Parameter(0.01, "relative fall of the TD error under which it has converged", minimum=0),
+    "critic_tolerance": Parameter(0.001, "relative fall of the return error under which Q has converged", minimum=0),
     "fine_tune_learning_rate": Parameter(2e-4, "Adam's step size in fine-tuning", minimum=0),
     "fine_tune_epochs": Parameter(10, "epochs of fine-tuning at most", minimum=1),
     "pre_trained_counts": Parameter(True, "whether the pre-trained weights may be the best of fine-tuning"),

@@ -6,7 +6,7 @@ Three stages, in the order that the authors describe as the real one:
 
 1. *pre-train*: the actor, any backbone, under equal weights, with early stopping;
 2. *critics*: with the actor frozen, one critic a task learns Q_k(s, a_k) by temporal differences
-   (:mod:`~rmtl_bench_rmtl.critic_stage`) on the logged sessions, until the TD error no longer falls;
+   (:mod:`~rmtl_bench_rmtl.critic_stage`) on the logged sessions, until Q comes no closer to their exact returns;
 3. *fine-tune*: the actor goes on from its pre-trained state under per-sample weights
 
        omega_k = 1 - lambda * Q_k(s, a_k; phi_k)     (eq. 10),    L = sum_k mean(omega_k * BCE_k)     (eq. 15)
@@ -17,6 +17,7 @@ Three stages, in the order that the authors describe as the real one:
 Defaults: lambda 0.7, gamma 0.95, beta 0.2 are the paper's; sizes and dropout are those of the published
 code. Not in the paper: fine-tuning at 2e-4 with the pre-trained weights as its epoch 0, because at the
 pre-training's own rate these models overfit within an epoch; both are parameters, and the control has them too.
+Nor is the critics' end, which the paper puts at a threshold of the TD error.
 
 Where the published code differs: it draws training actions uniformly while the reward is that of another
 action, keeps dropout on in the weights, takes the minimum of target and current critic for a target, treats
@@ -77,7 +78,7 @@ class RMTL(StagedWeighting):
         dropout: float = 0.2,
         critic_learning_rate: float = 1e-3,
         critic_epochs: int = 10,
-        critic_tolerance: float = 0.01,
+        critic_tolerance: float = 0.001,
         fine_tune_learning_rate: float = 2e-4,
         fine_tune_epochs: int = 10,
         pre_trained_counts: bool = True,

@@ -180,7 +180,15 @@ def test_training_lowers_the_td_error(rows, make_context, make_critics):
     after = fit(stage, rows, 100, learning_rate=0.05)
     for task in ("t0", "t1"):
         assert after.values[task, "td-error"] < before.values[task, "td-error"] / 10
-    assert after.score == pytest.approx(-sum(after.values[t, "td-error"] for t in ("t0", "t1")) / 2)
+    assert after.score == pytest.approx(-sum(after.values[t, "return-error"] for t in ("t0", "t1")) / 2)
+
+
+def test_where_every_session_is_cut_the_td_error_is_the_score(make_rows, make_context, make_critics):
+    rows = make_rows([INSIDE, CUT, INSIDE, INSIDE, CUT], LABELS)
+    evaluation = stage_of(make_context(rows, P.logit()), make_critics(rows.schema)).evaluate()
+    td_errors = [evaluation.values[task, "td-error"] for task in ("t0", "t1")]
+    assert min(td_errors) > 0
+    assert evaluation.score == pytest.approx(-sum(td_errors) / 2)
 
 
 def test_where_the_state_tells_rows_apart_the_values_become_the_exact_returns(rows, make_context, make_critics):
