@@ -263,6 +263,15 @@ def test_an_index_of_another_version_is_made_anew(index, full):
     assert contents(index) == full
 
 
+def test_an_index_that_turns_out_to_be_damaged_when_written_is_made_anew(store, index, full, publish):
+    with duckdb.connect(str(index.path)) as connection:
+        connection.execute("DROP VIEW v_scores")
+        connection.execute("DROP TABLE metrics")
+    publish(store, 7)
+    assert index.refresh() == index_module.Refreshed(ingested=3, rebuilt=True)
+    assert len(values(index)) == 6
+
+
 def test_a_database_of_somebody_else_is_moved_aside(index, full):
     index.path.unlink()
     with duckdb.connect(str(index.path)) as connection:

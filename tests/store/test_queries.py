@@ -99,10 +99,3 @@ def test_a_query_cannot_reach_another_file(asked, tmp_path, sql):
     with pytest.raises(UsageError):
         asked.query(sql.format(folder=tmp_path))
     assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_a_query_sees_no_variable_of_the_program(asked):
-    columns = {"a": [1]}
-    with pytest.raises(UsageError, match="columns does not exist"):
-        asked.query("SELECT * FROM columns")
-    assert columns

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rmtl_bench_datasets.kuairand import KuaiRandPureSample
-from rmtl_bench_datasets.simulated import Simulated
 
 from rmtl_bench.contracts.dataset import SessionTable
+from rmtl_bench_datasets.kuairand import KuaiRandPureSample
+from rmtl_bench_datasets.simulated import Simulated
 
 # 2022-04-25 00:00, a Monday, in Beijing; also the first day of the embedded sample.
 MONDAY_MS = 1_650_816_000_000

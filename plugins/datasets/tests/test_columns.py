@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from rmtl_bench_datasets.columns import assemble, standardised
-from rmtl_bench_datasets.workspace import run, workspace
 
 from rmtl_bench.contracts import DataError, Task
+from rmtl_bench_datasets.columns import assemble, standardised
+from rmtl_bench_datasets.workspace import run, workspace
 
 TASKS = [Task("click")]
 COLUMNS = """(split BIGINT, word VARCHAR, size DOUBLE, click BIGINT,

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from rmtl_bench_datasets.kuairand import CATEGORICAL, NUMERICAL, SIGNALS, KuaiRand, KuaiRand1K, KuaiRandPureSample
 
 from rmtl_bench.contracts import DataError, UsageError
 from rmtl_bench.data.checks import check_table
+from rmtl_bench_datasets.kuairand import CATEGORICAL, NUMERICAL, SIGNALS, KuaiRand, KuaiRand1K, KuaiRandPureSample
 
 NOWHERE = Path("no-raw-files")
 DAY_MS = 86_400_000

@@ -8,11 +8,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+
+from rmtl_bench.contracts import Dataset, UsageError
 from rmtl_bench_datasets import plugin
 from rmtl_bench_datasets.kuairand import SIGNALS
 from rmtl_bench_datasets.plugin import rmtl_datasets
-
-from rmtl_bench.contracts import Dataset, UsageError
 
 INFOS = {info.name: info for info in rmtl_datasets()}
 NAMES = ["kuairand-pure", "kuairand-1k", "kuairand-pure-sample", "retailrocket", "simulated"]
@@ -56,7 +56,7 @@ def test_defaults_are_accepted_by_catalogue_and_constructor(name):
 
 
 def test_the_signals_spelt_out_are_those_of_the_module():
-    assert plugin._SIGNALS == tuple(SIGNALS)
+    assert tuple(SIGNALS) == plugin._SIGNALS
 
 
 def test_capabilities_say_what_can_go_together():

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rmtl_bench_datasets.rawfiles import find_file, missing_files
-
 from rmtl_bench.contracts import DataError
+from rmtl_bench_datasets.rawfiles import find_file, missing_files
 
 
 def test_a_file_or_its_gzipped_twin_is_found(tmp_path, gzipped):

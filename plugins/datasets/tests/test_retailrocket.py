@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from rmtl_bench_datasets.retailrocket import PROPERTIES, RetailRocket
 
 from rmtl_bench.contracts import DataError
 from rmtl_bench.data.checks import check_table
+from rmtl_bench_datasets.retailrocket import PROPERTIES, RetailRocket
 
 DAY = 24 * 60
 VIEW, CART, PAID = "view", "addtocart", "transaction"

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from rmtl_bench_datasets.sessions import add_sessions, add_splits, check_shares, cut_times, lay_out
-from rmtl_bench_datasets.workspace import run, workspace
 
 from rmtl_bench.contracts import DataError, UsageError
+from rmtl_bench_datasets.sessions import add_sessions, add_splits, check_shares, cut_times, lay_out
+from rmtl_bench_datasets.workspace import run, workspace
 
 DAY = 24 * 60
 

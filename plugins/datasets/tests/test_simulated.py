@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rmtl_bench_datasets.simulated import NUMERICAL, USER_FIELDS, Simulated
 from scipy.special import ndtri
 
 from rmtl_bench.contracts import UsageError
 from rmtl_bench.data.checks import check_table
 from rmtl_bench.metrics.ranking import auc_score
+from rmtl_bench_datasets.simulated import NUMERICAL, USER_FIELDS, Simulated
 
 FIELDS = ("user_group", "age", "region", "category", "brand", "price_level", "hour", "slot")
 

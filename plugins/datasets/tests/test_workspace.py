@@ -4,9 +4,9 @@ import gzip
 from pathlib import Path
 
 import pytest
-from rmtl_bench_datasets.workspace import FLAG, KEY, NUMBER, TEXT, Column, check_unique, read_csv, run, workspace
 
 from rmtl_bench.contracts import DataError
+from rmtl_bench_datasets.workspace import FLAG, KEY, NUMBER, TEXT, Column, check_unique, read_csv, run, workspace
 
 COLUMNS = {"key": KEY, "flag": FLAG, "number": NUMBER, "text": TEXT}
 HEADER = "key,flag,number,text\n"
