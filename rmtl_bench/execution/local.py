@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import selectors
 import signal
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any, Self
 
 from rmtl_bench.contracts.cell import Cell, Outcome
 from rmtl_bench.execution.device import default_jobs, resolve_device
@@ -20,6 +20,9 @@ from rmtl_bench.execution.request import RunRequest
 from rmtl_bench.execution.sources import DataSources
 from rmtl_bench.plugins.host import PluginHost
 from rmtl_bench.store import Index, Store
+
+_SIGNAL_SECONDS = 0.2
+"""How long a signal may wait to be heard."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,8 @@ class LocalExecutor:
         self.listener.started(cells, jobs, device)
         counts: Counter[str] = Counter()
         try:
-            with _terminate_as_interrupt():
-                self._run_all(cells, tables, device, jobs, counts)
+            with _Interruption() as interruption:
+                self._run_all(cells, tables, device, jobs, counts, interruption)
         finally:
             Index(self.store).refresh()
         self.host.notify("rmtl_suite_finished", suite=suite, summary=dict(counts))
@@ -76,24 +79,31 @@ class LocalExecutor:
         return tables
 
     def _run_all(
-        self, cells: Sequence[Cell], tables: Mapping[str, Path], device: str, jobs: int, counts: Counter[str]
+        self,
+        cells: Sequence[Cell],
+        tables: Mapping[str, Path],
+        device: str,
+        jobs: int,
+        counts: Counter[str],
+        interruption: _Interruption,
     ) -> None:
         waiting = deque(cells)
         running: dict[RunProcess, Cell] = {}
         with selectors.DefaultSelector() as selector:
             try:
                 while waiting or running:
+                    interruption.check()
                     while waiting and len(running) < jobs:
                         cell = waiting.popleft()
                         process = self._start(cell, tables[cell.fingerprint], device)
                         running[process] = cell
                         selector.register(process, selectors.EVENT_READ)
-                    for key, _ in selector.select():
+                    for key, _ in selector.select(_SIGNAL_SECONDS):
                         process = key.fileobj  # type: ignore[assignment]
                         if self._listen(process, running[process]):
                             selector.unregister(process)
                             counts[self._finish(process, running[process]).status] += 1
-                            # Only now: a Ctrl-C before leaves the process to the cleaning up below.
+                            # Only now: a second Ctrl-C before leaves the process to the cleaning up below.
                             del running[process]
             finally:
                 for process in running:
@@ -123,15 +133,31 @@ class LocalExecutor:
         return outcome
 
 
-@contextlib.contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Within, SIGTERM ends the command as Ctrl-C does."""
+class _Interruption:
+    """Within, Ctrl-C and SIGTERM are heard at safe points only: in between, a run is started or published whole.
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    The second signal is obeyed at once.
+    """
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+    def __init__(self) -> None:
+        self._heard = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def check(self) -> None:
+        """Raise :class:`KeyboardInterrupt` if a signal was heard."""
+        if self._heard:
+            raise KeyboardInterrupt
+
+    def _hear(self, _number: int, _frame: FrameType | None) -> None:
+        if self._heard:
+            raise KeyboardInterrupt
+        self._heard = True

@@ -96,11 +96,17 @@ class Store:
         or keep this process until it is published.
         """
         folder = self.staging / f"{run_id}-{uuid.uuid4().hex[:12]}"
-        descriptor = try_lock(_lock_of(folder))
+        try:
+            descriptor = try_lock(_lock_of(folder))
+            if descriptor is not None:
+                self._locks[folder] = descriptor
+                folder.mkdir()
+        except BaseException:
+            # Ctrl-C comes where a disk is waited for, and nobody else knows of this folder yet.
+            self.discard(folder)
+            raise
         if descriptor is None:
             raise StoreError(f"{folder} is locked by another command")
-        self._locks[folder] = descriptor
-        folder.mkdir()
         return folder
 
     def publish(self, staging: Path, run_id: str) -> Path:

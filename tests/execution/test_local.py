@@ -12,7 +12,7 @@ import pytest
 from rmtl_bench import hookimpl
 from rmtl_bench.contracts.errors import UsageError
 from rmtl_bench.execution import LocalExecutor, Options, missing_cells
-from rmtl_bench.execution.local import _terminate_as_interrupt
+from rmtl_bench.execution.local import _Interruption
 from rmtl_bench.store import Index
 from rmtl_bench.store.run_files import read_environment, read_run, read_table
 
@@ -212,11 +212,17 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_prepared(works
     assert watcher.prepared == watcher.announced == []
 
 
-def test_sigterm_ends_a_suite_as_an_interrupt_does_and_is_given_back():
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), _terminate_as_interrupt():
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) is before
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_a_signal_waits_for_a_safe_point_a_second_does_not_and_the_handlers_are_given_back(number):
+    before = signal.getsignal(number)
+    with _Interruption() as interruption:
+        interruption.check()
+        os.kill(os.getpid(), number)
+        with pytest.raises(KeyboardInterrupt):
+            interruption.check()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
 
 
 def test_run_json_is_plain_json(done):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import pickle
 import threading
+from pathlib import Path
 
 import pytest
 
 from rmtl_bench.contracts.errors import StoreError
-from rmtl_bench.store import Store
+from rmtl_bench.store import Store, layout
 from rmtl_bench.store.layout import write_atomically
 
 RUN = "0123456789abcdef"
@@ -101,6 +102,20 @@ def test_staging_folders_of_one_run_are_many_and_empty(store):
     folders = {store.staging_folder(RUN) for _ in range(3)}
     assert len(folders) == 3
     assert all(list(folder.iterdir()) == [] and folder.parent == store.staging for folder in folders)
+
+
+@pytest.mark.parametrize("interrupted", ["try_lock", "mkdir"])
+def test_a_staging_folder_that_was_interrupted_leaves_nothing(store, monkeypatch, interrupted):
+    target, step = {"try_lock": (layout, layout.try_lock), "mkdir": (Path, Path.mkdir)}[interrupted]
+
+    def interrupt(*arguments):
+        step(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(target, interrupted, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        store.staging_folder(RUN)
+    assert list(store.staging.iterdir()) == []
 
 
 def test_publishing_moves_the_whole_folder(store, staged):

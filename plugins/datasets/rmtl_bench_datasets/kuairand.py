@@ -195,7 +195,7 @@ class KuaiRand(Dataset):
     def _join(self, con: duckdb.DuckDBPyConnection) -> int:
         """Create ``exposures`` from the distinct rows of the log; return their number."""
         every_column = ", ".join(name for name in _LOG_COLUMNS if name != "time_ms")
-        run(con, _DISTINCT.format(every_column=every_column), {"kept": round(self._users * 1000)})
+        run(con, _DISTINCT.format(every_column=every_column), {"kept": self._users * 1000})
         joint = "log.is_click" if self._tasks[0].name == "click" else "1"
         query = _EXPOSURES.format(
             user_texts=", ".join(f"users.{name}" for name in _USER_TEXTS),

@@ -58,7 +58,7 @@ _LARGEST = 2**53
 def read_csv(
     con: duckdb.DuckDBPyConnection, table: str, path: Path, columns: Mapping[str, Column], where: str = ""
 ) -> None:
-    """Create the view ``table`` of the ``columns`` of a CSV file with a header, plain or gzipped; other columns are ignored.
+    """Create the view ``table`` of ``columns`` of a CSV file with a header, plain or gzipped, ignoring the others.
 
     ``where`` keeps a part of the rows. Raises :class:`DataError` with one line naming the file and the line,
     the column or the value, for a missing column, a row cut short, a value that is no number or a broken file.

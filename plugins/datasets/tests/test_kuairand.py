@@ -220,7 +220,7 @@ def test_vocabularies_are_fitted_on_the_training_split(write_kuairand, minute):
 
 def test_the_first_of_several_tags_and_the_hour_are_fields(write_kuairand, minute):
     tags = {0: "39,2", 1: "39", 2: "2", 3: ""}
-    rows = spaced(minute, *({"video_id": at % 4, "hourmin": 100 * (at % 2) + 59} for at in range(20)))
+    rows = spaced(minute, *({"video_id": at % 4, "hourmin": 100 * (at % 2) + 30 * (at % 4 // 2)} for at in range(20)))
     table = KuaiRand().build(write_kuairand(rows, videos=[{"video_id": v, "tag": tag} for v, tag in tags.items()]))
     assert field(table, "tag")[:4].tolist() == [2, 2, 1, 0]
     assert field(table, "hour")[:4].tolist() == [1, 2, 1, 2]

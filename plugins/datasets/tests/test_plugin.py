@@ -102,7 +102,7 @@ def test_the_embedded_sample_is_gzipped_and_at_most_6_mb():
 
 
 @pytest.mark.parametrize(
-    "needed", ["CC BY-SA 4.0", "creativecommons.org/licenses/by-sa/4.0", "Chongming Gao", "10439422", "What was changed"]
+    "needed", ["CC BY-SA 4.0", "creativecommons.org/licenses/by-sa/4.0/", "Chongming", "10439422", "What was changed"]
 )
 def test_the_embedded_sample_names_licence_authors_source_and_changes(needed):
     folder = resources.files("rmtl_bench_datasets").joinpath("embedded", "kuairand-pure")

@@ -129,8 +129,8 @@ def test_without_a_funnel_tasks_have_no_parents_and_rates_may_rise(simulate):
 def test_dependence_raises_the_correlation_of_labels_within_a_session(simulate):
     def correlation(dependence):
         table = simulate(rows=20_000, rates=(0.4, 0.2), dependence=dependence)
-        residuals = (table.labels - table.optimum)[:, 0]
-        return np.corrcoef(residuals[:-1][table.session_end[:-1] == 0], residuals[1:][table.session_end[:-1] == 0])[0, 1]
+        residuals, goes_on = (table.labels - table.optimum)[:, 0], table.session_end[:-1] == 0
+        return np.corrcoef(residuals[:-1][goes_on], residuals[1:][goes_on])[0, 1]
 
     none, some, much = (correlation(dependence) for dependence in (0.0, 0.4, 0.9))
     assert abs(none) < 0.04
