@@ -46,12 +46,17 @@ def test_a_workspace_is_gone_afterwards():
         ("marked.csv", "\ufeff" + GOOD),
         ("no-last-newline.csv", GOOD + "3,1,0,b"),
         ("more-columns.csv", "other,key,flag,number,text\nx,1,0,2.5,a\ny,2,1,,\n"),
-        ("a [1] *.csv", GOOD),
         ("whole-numbers-as-decimals.csv", HEADER + "1.0,0.0,2.5,a\n2.0,1.0,,\n"),
     ],
 )
 def test_what_can_be_read(read, name, text):
     assert read(text, name)[:2] == [(1, 0, 2.5, "a"), (2, 1, None, None)]
+
+
+@pytest.mark.parametrize("name", ["raw*.csv", "ra[vw]x.csv", "raw?.csv"])
+def test_a_name_is_no_pattern(read, tmp_path, name):
+    (tmp_path / "rawx.csv").write_text(HEADER + "8,1,0,other\n")
+    assert read(GOOD, name) == [(1, 0, 2.5, "a"), (2, 1, None, None)]
 
 
 def test_whole_numbers_are_whole_numbers_in_sql(con, read):
