@@ -127,7 +127,9 @@ def _rows(
     parts = [split_method(method) for method in table["method"]]
     table = table.assign(backbone=[p[0] for p in parts], weighting=[p[1] for p in parts], rank=table["rank"])
     sign = table["metric"].map({m: -1.0 if up else 1.0 for m, up in settings.higher_is_better.items()})
-    table = table.assign(_badness=sign * table["mean"]).sort_values([*CELL, "_badness", "method"], ignore_index=True)
+    table = table.assign(_badness=sign * table["mean"]).sort_values(
+        [*CELL, "rank", "_badness", "method"], ignore_index=True
+    )
     return table[ROW_COLUMNS].assign(rank=table["rank"].astype("Int64"))
 
 
