@@ -3,12 +3,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from rmtl_bench.statistics import SCORE_COLUMNS
+
 TOY = Path(__file__).parent / "toy"
+MakeScores = Callable[..., pd.DataFrame]
 CommandLine = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -64,5 +68,28 @@ def fake_distribution(tmp_path: Path) -> Callable[..., Path]:
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         (info / "entry_points.txt").write_text(f"[rmtl_bench]\n{entry or name} = {module}\n")
         return site
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_scores() -> MakeScores:
+    """Frame of scores from ``{method: values by seed}``, the same in every cell."""
+
+    def make(
+        values: Mapping[str, Sequence[float]],
+        datasets: Sequence[str] = ("toy",),
+        tasks: Sequence[str] = ("click",),
+        metrics: Sequence[str] = ("auc",),
+    ) -> pd.DataFrame:
+        rows = [
+            (dataset, *method.split("/", 1), method, task, metric, seed, value)
+            for dataset in datasets
+            for task in tasks
+            for metric in metrics
+            for method, row in values.items()
+            for seed, value in enumerate(row)
+        ]
+        return pd.DataFrame(rows, columns=SCORE_COLUMNS)
 
     return make
