@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from rmtl_bench.contracts.schema import CategoricalField, Schema, Task
     from rmtl_bench.contracts.stage import Evaluation, Stage, StageContext, StepReport
     from rmtl_bench.contracts.weighting import (
+        Diagnostic,
         GradientWeighting,
         LossWeighting,
         StagedWeighting,
@@ -55,6 +56,7 @@ _MODULE_OF = {
     "Dataset": "dataset",
     "DatasetInfo": "catalogue",
     "Description": "catalogue",
+    "Diagnostic": "weighting",
     "DivergedError": "errors",
     "EpochRecord": "cell",
     "Evaluation": "stage",
@@ -96,6 +98,7 @@ __all__ = [
     "Dataset",
     "DatasetInfo",
     "Description",
+    "Diagnostic",
     "DivergedError",
     "EpochRecord",
     "Evaluation",

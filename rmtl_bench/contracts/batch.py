@@ -39,6 +39,11 @@ class SplitRows(Protocol):
     """bool [N, K], or ``None`` when no label is missing."""
     session_end: Tensor
     """uint8 [N]: 0 where row i+1 continues the session, 1 where the session ends, 2 where the split cuts it."""
+    optimum: Tensor | None
+    """float32 [N, K], the true probabilities of the labels where the data are simulated, else ``None``.
+
+    For judging what was learnt; to train on it would be cheating.
+    """
 
     def __len__(self) -> int: ...
 

@@ -96,6 +96,8 @@ class StageContext(Protocol):
     valid: SplitRows
     device: torch.device
     evaluation_batch_size: int
+    handed_on: Mapping[str, Tensor] | None
+    """What the run that this one builds on has kept (``Weighting.kept``), on the CPU; ``None`` if it builds on none."""
 
     def backbone_stage(self, name: str, weighting: Weighting, **limits: Any) -> Stage:
         """Return a stage that trains the backbone under a loss or gradient weighting.
@@ -112,4 +114,8 @@ class StageContext(Protocol):
 
     def seed(self, stream: str) -> int:
         """Return a seed for a random stream of the weighting's own, from every part of the run's identity."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Tell the user something that does not stop the run, in one line; it is stored with the run."""
         ...

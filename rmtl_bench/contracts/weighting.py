@@ -8,14 +8,14 @@ which stages a training has. The trainer knows stages only, so none of them is a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from rmtl_bench.contracts.batch import Batch
+from rmtl_bench.contracts.batch import Batch, SplitRows
 from rmtl_bench.contracts.schema import Task
 
 if TYPE_CHECKING:
@@ -51,6 +51,19 @@ class Weighted(NamedTuple):
     weights: Tensor
 
 
+class Diagnostic(NamedTuple):
+    """One number that a weighting says of itself, for one task.
+
+    ``position`` counts the rows of a session from 0 where the number belongs to one place in it, and is -1 elsewhere.
+    ``value`` may be NaN: undefined.
+    """
+
+    task: str
+    quantity: str
+    value: float
+    position: int = -1
+
+
 class Weighting(nn.Module, ABC):
     """Base of the three kinds. State belongs in parameters and buffers, so that checkpoints just work.
 
@@ -75,6 +88,20 @@ class Weighting(nn.Module, ABC):
 
     def after_epoch(self, losses: Tensor) -> None:
         """Called after each training epoch with its mean loss a task [K], on the CPU."""
+
+    def kept(self) -> Mapping[str, Tensor]:
+        """Return the tensors that later runs may want of this one, by name; asked after the training.
+
+        Another run is given them as ``StageContext.handed_on`` (see ``Parameter.backbone_of_source``).
+        """
+        return {}
+
+    def diagnose(self, context: StageContext, rows: SplitRows) -> Iterable[Diagnostic]:
+        """Return what this weighting says of itself on held-out rows; asked once, after the training.
+
+        They are stored with the run and shown; they never enter a metric. By default there is nothing to say.
+        """
+        return ()
 
 
 class LossWeighting(Weighting):

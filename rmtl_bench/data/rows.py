@@ -30,6 +30,7 @@ class DeviceRows:
         self.session = resident(table.session)
         self.user = resident(table.user)
         self.session_end = resident(table.session_end)
+        self.optimum = None if table.optimum is None else resident(table.optimum)
 
     def __len__(self) -> int:
         return self.labels.shape[0]

@@ -15,7 +15,7 @@ from rmtl_bench.contracts.backbone import Backbone
 from rmtl_bench.contracts.catalogue import MetricInfo
 from rmtl_bench.contracts.cell import Cell
 from rmtl_bench.contracts.dataset import SessionTable
-from rmtl_bench.contracts.weighting import Weighting
+from rmtl_bench.contracts.weighting import Diagnostic, Weighting
 from rmtl_bench.data.rows import DeviceRows
 from rmtl_bench.data.storage import load_table
 from rmtl_bench.metrics.evaluation import MetricRow, evaluate
@@ -29,11 +29,16 @@ from rmtl_bench.training.validation import predict
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run yields: metric rows, history, test predictions as columns, and facts for ``run.json``."""
+    """What a run yields.
+
+    Metric rows, history, test predictions as columns, what the weighting says of itself on the test split, and facts
+    for ``run.json``.
+    """
 
     metrics: list[MetricRow]
     history: History
     predictions: dict[str, NDArray[Any]]
+    diagnostics: list[Diagnostic]
     facts: dict[str, Any]
 
 
@@ -56,6 +61,7 @@ def run_cell(cell: Cell, table_folder: Path, registry: Registry, device: str, ob
     logits = predict(backbone, test, settings.evaluation_batch_size)
     probabilities = torch.sigmoid(logits.double()).cpu().numpy()
     metrics = _evaluate(cell, table, probabilities, registry)
+    diagnostics = list(weighting.diagnose(trainer, test))
     clock.append(time.perf_counter())
     load, training, testing = np.diff(clock).tolist()
     facts = {
@@ -64,8 +70,9 @@ def run_cell(cell: Cell, table_folder: Path, registry: Registry, device: str, ob
         "stages": history.stage_summaries(),
         "rows": dict(zip(("train", "valid", "test"), table.split_sizes, strict=True)),
         "data_notes": dict(table.notes),
+        "warnings": list(history.warnings),
     }
-    return RunResult(metrics, history, _predictions(table, probabilities), facts)
+    return RunResult(metrics, history, _predictions(table, probabilities), diagnostics, facts)
 
 
 def _build_backbone(cell: Cell, table: SessionTable, registry: Registry, streams: Streams) -> Backbone:

@@ -65,6 +65,7 @@ def _run_and_write(request: RunRequest, emit: Emit) -> dict[str, Any]:
     # Imported here, so that a broken installation of torch is a failed run with a traceback, too.
     import torch
 
+    from rmtl_bench.contracts.weighting import Diagnostic
     from rmtl_bench.execution.environment import describe_environment
     from rmtl_bench.execution.run_cell import run_cell
     from rmtl_bench.metrics.evaluation import MetricRow
@@ -85,6 +86,9 @@ def _run_and_write(request: RunRequest, emit: Emit) -> dict[str, Any]:
     write_table(request.staging, "history", result.history.epochs)
     write_table(request.staging, "weights", result.history.weights)
     write_predictions(request.staging, result.predictions)
+    if result.diagnostics:
+        columns = zip(*result.diagnostics, strict=True)
+        write_table(request.staging, "diagnostics", dict(zip(Diagnostic._fields, columns, strict=True)))
     return result.facts
 
 

@@ -30,7 +30,7 @@ class StageSummary:
 
 @dataclass
 class History:
-    """Rows for the run folder's ``history`` and ``weights`` tables, as columns."""
+    """Rows for the run folder's ``history`` and ``weights`` tables, as columns; how stages ended; warnings."""
 
     tasks: Sequence[str]
     epochs: dict[str, list[Any]] = field(
@@ -42,6 +42,7 @@ class History:
         }
     )
     stages: list[StageSummary] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def add_epoch(self, record: EpochRecord) -> None:
         """Add the losses, the score and the validation values of an epoch."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -39,6 +39,7 @@ class Trainer:
         settings: TrainerSettings,
         streams: Streams,
         observer: Observer | None = None,
+        handed_on: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.backbone = backbone
         self.weighting = weighting
@@ -48,6 +49,7 @@ class Trainer:
         self.settings = settings
         self.device = train.labels.device
         self.evaluation_batch_size = settings.evaluation_batch_size
+        self.handed_on = handed_on
         self.history = History(self.schema.task_names)
         self._streams = streams
         self._observer = observer
@@ -55,6 +57,9 @@ class Trainer:
 
     def backbone_stage(self, name: str, weighting: Weighting, **limits: Any) -> Stage:
         """Return a stage that trains the backbone under a loss or gradient weighting."""
+        if weighting is not self.weighting:
+            weighting.to(self.device)
+            weighting.generator.manual_seed(self.seed(f"weighting/{name}"))
         if isinstance(weighting, GradientWeighting):
             return GradientStage(name, self.backbone, weighting, self._validation, **limits)
         if isinstance(weighting, LossWeighting):
@@ -68,6 +73,11 @@ class Trainer:
     def seed(self, stream: str) -> int:
         """Return a seed for a random stream of the weighting's own."""
         return self._streams.weighting(stream)
+
+    def warn(self, text: str) -> None:
+        """Add a line to the history's warnings, once."""
+        if text not in self.history.warnings:
+            self.history.warnings.append(text)
 
     def run(self) -> History:
         """Run every stage and return the history; the backbone is left in its best state of the last stage.
