@@ -15,6 +15,7 @@ COMMANDS = {
     "run": "run",
     "leaderboard": "leaderboard",
     "compare": "compare",
+    "diagnostics": "diagnostics",
     "list": "listing",
     "info": "info",
     "plugins": "plugins",

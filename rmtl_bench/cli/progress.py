@@ -10,6 +10,8 @@ from typing import Any
 
 from rmtl_bench.contracts.cell import Cell, Outcome
 
+_TRACEBACK = "Traceback (most recent call last)"
+
 
 def duration(seconds: float) -> str:
     """Return seconds as ``12 s``, ``3 min 05 s`` or ``2 h 10 min``."""
@@ -27,6 +29,7 @@ class _Progress:
     def __init__(self) -> None:
         self.total = 0
         self.done = 0
+        self.warnings: dict[str, list[str]] = {}
         self.begun = time.monotonic()
 
     def preparing(self, dataset: str) -> None:
@@ -52,6 +55,14 @@ class _Progress:
         self.say(f"{line}, {self.time_left()} left" if self.done < self.total else line)
         if outcome.error:
             self.say(f"    {_reason(outcome.error)}")
+        for text in outcome.warnings:
+            self.warnings.setdefault(text, []).append(cell.label)
+
+    def say_warnings(self) -> None:
+        """Print what the runs warned of, each text once."""
+        for text, (first, *others) in self.warnings.items():
+            more = f", and {len(others)} more {'run' if len(others) == 1 else 'runs'}" if others else ""
+            self.say(f"warning: {text} ({first}{more})")
 
     def time_left(self) -> str:
         """Return an estimate from the runs finished so far."""
@@ -138,6 +149,9 @@ def open_progress() -> PlainProgress | LiveProgress:
 
 
 def _reason(error: str) -> str:
-    """The line of a traceback that says what went wrong."""
+    """The line of a traceback that says what went wrong; of any other text, and of a longer message, the first."""
     lines = [line for line in error.splitlines() if line.strip()]
-    return lines[-1] if lines and lines[0].startswith("Traceback") else (lines or [""])[0]
+    if not lines or not lines[0].startswith(_TRACEBACK):
+        return (lines or [""])[0]
+    head = max(place for place, line in enumerate(lines) if line.startswith(_TRACEBACK))
+    return next((line for line in lines[head + 1 :] if not line.startswith(" ")), lines[-1])

@@ -15,7 +15,7 @@ from rmtl_bench.cli.options import debug_option, plugin_option, store_option, su
 from rmtl_bench.cli.progress import duration, open_progress
 from rmtl_bench.contracts.cell import Cell
 from rmtl_bench.contracts.errors import DataError
-from rmtl_bench.execution import DataSources, LocalExecutor, Options, missing_cells, stored_plan
+from rmtl_bench.execution import DataSources, LocalExecutor, Options, missing_cells, stored_plan, with_sources
 from rmtl_bench.execution.device import require_device
 from rmtl_bench.execution.pending import statuses_to_retry
 from rmtl_bench.plugins import PluginHost, Registry, load_plugins
@@ -63,13 +63,15 @@ def command(
     statuses = _statuses(store)
     pending = missing_cells(cells, statuses, retry)
     _describe(plan, cells, pending, statuses, retry)
+    to_run = with_sources(pending, plan.sources, lambda run_id: _is_kept(store, run_id, statuses))
+    _describe_sources(pending, to_run)
     if dry_run or store is None:
-        _list(pending)
+        _list(to_run)
         return 0
     save_plan(store, stored_plan(plan))
-    if pending:
+    if to_run:
         store.clean_staging()
-        _run(host, sources, store, Options(device, jobs), suite, pending)
+        _run(host, sources, store, Options(device, jobs), plan, to_run)
     return _conclude(store, suite, cells)
 
 
@@ -98,7 +100,7 @@ def _describe(
     click.echo(f"suite {suite.title_line}: {len(cells)} cells, {len(pending)} to run", err=True)
     for note in (*suite.notes, *(f"skipped {s.label}: {s.reason}" for s in plan.skipped)):
         click.echo(f"  {note}", err=True)
-    ended_badly = Counter(statuses.get(cell.run_id, "ok") for cell in cells)
+    ended_badly = Counter(statuses.get(run_id, "ok") for run_id in {cell.run_id for cell in cells})
     del ended_badly["ok"]
     if ended_badly and not retry:
         counts = ", ".join(f"{count} {status}" for status, count in sorted(ended_badly.items()))
@@ -107,22 +109,36 @@ def _describe(
         click.echo("nothing to run: every cell has its run", err=True)
 
 
+def _is_kept(store: Store | None, run_id: str, statuses: Mapping[str, str]) -> bool:
+    return store is not None and statuses.get(run_id) == "ok" and store.kept_file(run_id) is not None
+
+
+def _describe_sources(pending: Sequence[Cell], to_run: Sequence[Cell]) -> None:
+    selected = {cell.run_id for cell in pending}
+    added = [cell.label for cell in to_run if cell.run_id not in selected]
+    if added:
+        names = ", ".join(dict.fromkeys(label.rpartition("/")[0] for label in added))
+        click.echo(f"  {len(added)} more to run first, since others build on them: {names}", err=True)
+
+
 def _list(cells: Sequence[Cell]) -> None:
     for cell in cells:
         click.echo(f"{cell.run_id}  {cell.label}")
 
 
 def _run(
-    host: PluginHost, sources: DataSources, store: Store, options: Options, suite: Suite, pending: Sequence[Cell]
+    host: PluginHost, sources: DataSources, store: Store, options: Options, plan: Plan, cells: Sequence[Cell]
 ) -> None:
     begun = time.monotonic()
     with open_progress() as progress:
         executor = LocalExecutor(host, sources, store, progress, options)
         try:
-            counts = executor.run(f"{suite.name}@{suite.version}", pending)
+            counts = executor.run(f"{plan.suite.name}@{plan.suite.version}", cells, plan.sources)
         except KeyboardInterrupt:
-            progress.say(f"interrupted: {progress.done} of {len(pending)} runs are published; go on with\n  {_again()}")
+            progress.say(f"interrupted: {progress.done} of {len(cells)} runs are published; go on with\n  {_again()}")
             raise
+        finally:
+            progress.say_warnings()
     summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     click.echo(f"{summary} in {duration(time.monotonic() - begun)}", err=True)
 

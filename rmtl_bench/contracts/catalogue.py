@@ -44,6 +44,10 @@ class Parameter:
     ``kind`` is inferred from the default (``bool``, ``int``, ``float``, ``str``, or a list of the last
     three: ``ints``, ``floats``, ``strs``); state it where the default is an empty tuple.
     ``minimum`` and ``maximum`` are inclusive and hold for every element of a list.
+
+    ``backbone_of_source``, for weightings: the value names a backbone of the suite. The run of this same weighting,
+    without this parameter, on that backbone comes first and hands on what it keeps; empty: none. The weighting is
+    built with the name of that backbone's plugin.
     """
 
     default: Any
@@ -52,6 +56,7 @@ class Parameter:
     choices: tuple[Any, ...] = ()
     minimum: float = -math.inf
     maximum: float = math.inf
+    backbone_of_source: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.default, list):
@@ -60,6 +65,10 @@ class Parameter:
             object.__setattr__(self, "kind", _kind_of(self.default))
         if self.kind not in _KINDS:
             raise ValueError(f"parameter kind {self.kind!r} is none of {', '.join(_KINDS)}")
+        if self.backbone_of_source and (self.kind, self.default) != ("str", ""):
+            raise ValueError(
+                f"a parameter that names the backbone of a source has default {self.default!r}; it takes ''"
+            )
 
     def check(self, value: Any, owner: str, name: str) -> Any:
         """Return ``value`` in its canonical type, or raise :class:`UsageError` naming what is right."""
@@ -119,6 +128,17 @@ class Description:
             raise ValueError(f"{self.name}: target {self.target!r} is not of the form 'package.module:Class'")
         object.__setattr__(self, "requires", frozenset(self.requires))
         object.__setattr__(self, "provides", frozenset(self.provides))
+        naming = [name for name, parameter in self.parameters.items() if parameter.backbone_of_source]
+        if naming and (self.kind != "weighting" or len(naming) > 1):
+            allowed = "one" if self.kind == "weighting" else "none"
+            raise ValueError(
+                f"{self.kind} {self.name!r}: {', '.join(naming)} may name the backbone of a source; it takes {allowed}"
+            )
+
+    @property
+    def source_parameter(self) -> str:
+        """The parameter that names the backbone of a source (``Parameter.backbone_of_source``); empty: none does."""
+        return next((name for name, parameter in self.parameters.items() if parameter.backbone_of_source), "")
 
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return every parameter, defaults filled in and the given ones checked.

@@ -33,7 +33,10 @@ class Component:
 
 @dataclass(frozen=True)
 class Cell:
-    """One run to be made: a data set, a backbone, a weighting, a trainer and a seed."""
+    """One run to be made: a data set, a backbone, a weighting, a trainer and a seed.
+
+    ``source``: the run id of the run that this one builds on; empty: none.
+    """
 
     dataset: Component
     fingerprint: str
@@ -42,11 +45,12 @@ class Cell:
     trainer: Mapping[str, Any]
     metrics: tuple[str, ...]
     seed: int
+    source: str = ""
 
     @property
     def run_id(self) -> str:
         """The first 16 hexadecimal digits of a SHA-256 over everything that decides the run's numbers."""
-        identity = {
+        identity: dict[str, Any] = {
             "format": IDENTITY_FORMAT,
             "dataset": self.dataset.identity(),
             "fingerprint": self.fingerprint,
@@ -56,6 +60,9 @@ class Cell:
             "metrics": list(self.metrics),
             "seed": self.seed,
         }
+        if self.source:
+            # Only then: the runs that build on none keep the ids they had before there were sources.
+            identity["source"] = self.source
         return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
 
     @property
@@ -80,6 +87,7 @@ class Cell:
             trainer=_tuples(data["trainer"]),
             metrics=tuple(data["metrics"]),
             seed=data["seed"],
+            source=data.get("source", ""),
             **parts,
         )
 
@@ -107,9 +115,13 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: one of :data:`STATUSES`, how long it took, and its traceback if it did not end well."""
+    """How a run ended: one of :data:`STATUSES`, how long it took, and its traceback if it did not end well.
+
+    ``warnings``: what a run that ended well has to say, one line each.
+    """
 
     run_id: str
     status: str
     seconds: float
     error: str = ""
+    warnings: tuple[str, ...] = ()

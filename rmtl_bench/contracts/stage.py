@@ -44,8 +44,11 @@ class Stage(ABC):
     Attributes: ``module``, whose parameters are trained and whose state is restored; ``max_epochs``, ``patience``,
     ``learning_rate``, ``None`` for the trainer's; ``tolerance``, the relative improvement of the score that counts as
     one; ``counts_start``, whether the state at the start may be the best one; ``order``, the name of the stream
-    that shuffles and drops out: stages of one order see the same batches in every run of a seed.
+    that shuffles and drops out: stages of one order see the same batches in every run of a seed; ``ended_by``, set by
+    the trainer at the end: ``no-improvement`` or ``max-epochs``.
     """
+
+    ended_by = ""
 
     def __init__(
         self,
@@ -112,8 +115,16 @@ class StageContext(Protocol):
         """Return the backbone's logits [N, K] on all rows of a split, in evaluation mode, without gradient."""
         ...
 
-    def seed(self, stream: str) -> int:
-        """Return a seed for a random stream of the weighting's own, from every part of the run's identity."""
+    def validate(self) -> Evaluation:
+        """Return the backbone's mean validation AUC as score, with AUC and logloss by task."""
+        ...
+
+    def seed(self, stream: str, *, paired: bool = False) -> int:
+        """Return a seed for a random stream of the weighting's own, from every part of the run's identity.
+
+        ``paired``: from data, backbone and seed alone, so that weightings which have a part in common, a method and
+        its control, draw the same for it.
+        """
         ...
 
     def warn(self, text: str) -> None:

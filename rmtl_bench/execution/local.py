@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import selectors
 import signal
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,13 @@ from rmtl_bench.contracts.cell import Cell, Outcome
 from rmtl_bench.execution.device import default_jobs, resolve_device
 from rmtl_bench.execution.listener import Listener
 from rmtl_bench.execution.process import RunProcess
-from rmtl_bench.execution.publish import publish_run
+from rmtl_bench.execution.publish import publish_run, publish_unstarted
+from rmtl_bench.execution.queue import CellQueue
 from rmtl_bench.execution.request import RunRequest
 from rmtl_bench.execution.sources import DataSources
 from rmtl_bench.plugins.host import PluginHost
 from rmtl_bench.store import Index, Store
+from rmtl_bench.store.layout import KEPT_FILE
 
 _SIGNAL_SECONDS = 0.2
 """How long a signal may wait to be heard."""
@@ -50,8 +52,11 @@ class LocalExecutor:
         self.listener = listener
         self.options = options
 
-    def run(self, suite: str, cells: Sequence[Cell]) -> Mapping[str, int]:
+    def run(self, suite: str, cells: Sequence[Cell], sources: Mapping[str, Cell] | None = None) -> Mapping[str, int]:
         """Run the cells and return the number of runs by status.
+
+        ``sources``: the plan's, by run id. They keep what they hand on, and what builds on one starts after it; a
+        cell whose source has not ended well, or has kept nothing, is a failed run without a process.
 
         On Ctrl-C (or SIGTERM) what is finished is published and indexed, the rest is stopped, and
         ``KeyboardInterrupt`` is raised.
@@ -64,7 +69,7 @@ class LocalExecutor:
         counts: Counter[str] = Counter()
         try:
             with _Interruption() as interruption:
-                self._run_all(cells, tables, device, jobs, counts, interruption)
+                self._run_all(cells, sources or {}, tables, device, jobs, counts, interruption)
         finally:
             Index(self.store).refresh()
         self.host.notify("rmtl_suite_finished", suite=suite, summary=dict(counts))
@@ -81,28 +86,37 @@ class LocalExecutor:
     def _run_all(
         self,
         cells: Sequence[Cell],
+        sources: Mapping[str, Cell],
         tables: Mapping[str, Path],
         device: str,
         jobs: int,
         counts: Counter[str],
         interruption: _Interruption,
     ) -> None:
-        waiting = deque(cells)
+        queue = CellQueue(cells)
         running: dict[RunProcess, Cell] = {}
         with selectors.DefaultSelector() as selector:
             try:
-                while waiting or running:
+                while queue or running:
                     interruption.check()
-                    while waiting and len(running) < jobs:
-                        cell = waiting.popleft()
-                        process = self._start(cell, tables[cell.fingerprint], device)
+                    while len(running) < jobs and (cell := queue.take()):
+                        kept, lack = self._source_of(cell, sources, queue)
+                        if lack:
+                            outcome = self._fail(cell, lack)
+                            counts[outcome.status] += 1
+                            queue.finished(cell, outcome.status)
+                            continue
+                        request = self._request(cell, tables[cell.fingerprint], device, cell.run_id in sources, kept)
+                        process = self._start(request)
                         running[process] = cell
                         selector.register(process, selectors.EVENT_READ)
                     for key, _ in selector.select(_SIGNAL_SECONDS):
                         process = key.fileobj  # type: ignore[assignment]
                         if self._listen(process, running[process]):
                             selector.unregister(process)
-                            counts[self._finish(process, running[process]).status] += 1
+                            outcome = self._finish(process, running[process])
+                            counts[outcome.status] += 1
+                            queue.finished(running[process], outcome.status)
                             # Only now: a second Ctrl-C before leaves the process to the cleaning up below.
                             del running[process]
             finally:
@@ -110,12 +124,29 @@ class LocalExecutor:
                     process.kill()
                     self.store.discard(process.request.staging)
 
-    def _start(self, cell: Cell, table: Path, device: str) -> RunProcess:
-        staging = self.store.staging_folder(cell.run_id)
-        files = tuple(self.host.files)
-        process = RunProcess(RunRequest(cell, table, staging, device, self.options.threads, files))
-        self.listener.run_started(cell)
+    def _source_of(self, cell: Cell, sources: Mapping[str, Cell], queue: CellQueue) -> tuple[Path | None, str]:
+        """Return what the source of a cell has kept, and what keeps the cell from building on it, if anything."""
+        if not cell.source:
+            return None, ""
+        called = f"{sources[cell.source].label} ({cell.source})" if cell.source in sources else cell.source
+        status = queue.end_of_source(cell)
+        if status not in ("", "ok"):
+            return None, f"not started: the run it builds on, {called}, ended as {status}"
+        kept = self.store.kept_file(cell.source)
+        return kept, "" if kept else f"not started: the run it builds on, {called}, has no {KEPT_FILE} in the store"
+
+    def _request(self, cell: Cell, table: Path, device: str, keep: bool, source: Path | None) -> RunRequest:
+        staging, files = self.store.staging_folder(cell.run_id), tuple(self.host.files)
+        return RunRequest(cell, table, staging, device, self.options.threads, files, keep, source)
+
+    def _start(self, request: RunRequest) -> RunProcess:
+        process = RunProcess(request)
+        self.listener.run_started(request.cell)
         return process
+
+    def _fail(self, cell: Cell, error: str) -> Outcome:
+        self.listener.run_started(cell)
+        return self._tell(cell, publish_unstarted(self.store, cell, error))
 
     def _listen(self, process: RunProcess, cell: Cell) -> bool:
         """Pass on what a process says; return whether it has ended."""
@@ -127,7 +158,9 @@ class LocalExecutor:
 
     def _finish(self, process: RunProcess, cell: Cell) -> Outcome:
         code = process.wait()
-        outcome = publish_run(self.store, process, code)
+        return self._tell(cell, publish_run(self.store, process, code))
+
+    def _tell(self, cell: Cell, outcome: Outcome) -> Outcome:
         self.listener.run_finished(cell, outcome)
         self.host.notify("rmtl_run_finished", cell=cell, outcome=outcome)
         return outcome

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rmtl_bench.contracts.cell import STATUSES, Cell
 from rmtl_bench.contracts.errors import UsageError, did_you_mean
@@ -26,5 +26,18 @@ def missing_cells(cells: Sequence[Cell], statuses: Mapping[str, str], retry: str
     ``statuses``: run id -> status of the latest attempt.
     """
     again = statuses_to_retry(retry)
-    wanted = {cell.run_id: cell for cell in cells}
+    wanted: dict[str, Cell] = {}
+    for cell in cells:
+        wanted.setdefault(cell.run_id, cell)
     return [cell for run_id, cell in wanted.items() if run_id not in statuses or statuses[run_id] in again]
+
+
+def with_sources(pending: Sequence[Cell], sources: Mapping[str, Cell], is_kept: Callable[[str], bool]) -> list[Cell]:
+    """Return the pending cells and the sources that they still need, seed by seed, a seed's sources first.
+
+    ``sources`` by run id; ``is_kept``: whether the run of that id ended well and kept what it hands on.
+    """
+    needed = {cell.source for cell in pending if cell.source}
+    waiting = {cell.run_id for cell in pending}
+    lacking = [sources[run_id] for run_id in sources if run_id in needed - waiting and not is_kept(run_id)]
+    return sorted([*lacking, *pending], key=lambda cell: (cell.seed, cell.run_id not in needed))

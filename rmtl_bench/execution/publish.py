@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from rmtl_bench.contracts.cell import Outcome
+from rmtl_bench.contracts.cell import Cell, Outcome
 from rmtl_bench.contracts.errors import StoreError
 from rmtl_bench.execution.process import RunProcess
 from rmtl_bench.store import Store
@@ -32,4 +32,14 @@ def publish_run(store: Store, process: RunProcess, code: int) -> Outcome:
         )
         write_run(request.staging, record)
     store.publish(request.staging, request.cell.run_id)
-    return Outcome(record.run_id, record.status, time.time() - process.started, record.error)
+    warnings = tuple(str(text) for text in record.facts.get("warnings", ()))
+    return Outcome(record.run_id, record.status, time.time() - process.started, record.error, warnings)
+
+
+def publish_unstarted(store: Store, cell: Cell, error: str) -> Outcome:
+    """Publish a failed run that was never started, and why."""
+    now = iso_time(time.time())
+    staging = store.staging_folder(cell.run_id)
+    write_run(staging, RunRecord(cell.run_id, cell, "failed", now, now, {"total": 0.0}, error))
+    store.publish(staging, cell.run_id)
+    return Outcome(cell.run_id, "failed", 0.0, error)

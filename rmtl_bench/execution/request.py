@@ -13,7 +13,11 @@ from rmtl_bench.contracts.cell import Cell
 
 @dataclass(frozen=True)
 class RunRequest:
-    """One run to make, and where to write it. Nothing here but ``cell`` decides its numbers."""
+    """One run to make, and where to write it. Nothing here but ``cell`` decides its numbers.
+
+    ``keep``: whether to write down what later runs may want of it. ``source``: the file that the run which this one
+    builds on has written so.
+    """
 
     cell: Cell
     table: Path
@@ -21,6 +25,8 @@ class RunRequest:
     device: str
     threads: int
     plugin_files: tuple[Path, ...] = ()
+    keep: bool = False
+    source: Path | None = None
 
     def to_line(self) -> str:
         """Return the request as one line."""
@@ -32,6 +38,8 @@ class RunRequest:
                 "device": self.device,
                 "threads": self.threads,
                 "plugin_files": [str(file) for file in self.plugin_files],
+                "keep": self.keep,
+                "source": None if self.source is None else str(self.source),
             }
         )
 
@@ -46,4 +54,6 @@ class RunRequest:
             data["device"],
             data["threads"],
             tuple(Path(file) for file in data["plugin_files"]),
+            data["keep"],
+            None if data["source"] is None else Path(data["source"]),
         )

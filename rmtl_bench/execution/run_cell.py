@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -10,14 +11,17 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from rmtl_bench.contracts.backbone import Backbone
 from rmtl_bench.contracts.catalogue import MetricInfo
 from rmtl_bench.contracts.cell import Cell
 from rmtl_bench.contracts.dataset import SessionTable
+from rmtl_bench.contracts.errors import StoreError
 from rmtl_bench.contracts.weighting import Diagnostic, Weighting
 from rmtl_bench.data.rows import DeviceRows
 from rmtl_bench.data.storage import load_table
+from rmtl_bench.execution.kept import read_kept
 from rmtl_bench.metrics.evaluation import MetricRow, evaluate
 from rmtl_bench.plugins.registry import Registry
 from rmtl_bench.training.history import History
@@ -31,20 +35,27 @@ from rmtl_bench.training.validation import predict
 class RunResult:
     """What a run yields.
 
-    Metric rows, history, test predictions as columns, what the weighting says of itself on the test split, and facts
-    for ``run.json``.
+    Metric rows, history, test predictions as columns, what the weighting says of itself on the test split, what it
+    keeps for later runs, and facts for ``run.json``.
     """
 
     metrics: list[MetricRow]
     history: History
     predictions: dict[str, NDArray[Any]]
     diagnostics: list[Diagnostic]
+    kept: Mapping[str, Tensor]
     facts: dict[str, Any]
 
 
-def run_cell(cell: Cell, table_folder: Path, registry: Registry, device: str, observer: Observer) -> RunResult:
-    """Train and test one cell. The same cell gives the same numbers on the same kind of device."""
+def run_cell(
+    cell: Cell, table_folder: Path, registry: Registry, device: str, observer: Observer, source: Path | None = None
+) -> RunResult:
+    """Train and test one cell. The same cell gives the same numbers on the same kind of device.
+
+    ``source``: what the run that it builds on has kept. Raises ``StoreError`` if that cannot be read.
+    """
     clock = [time.perf_counter()]
+    handed_on = _handed_on(cell, source)
     table = load_table(table_folder)
     target = torch.device(device)
     train, valid, test = (DeviceRows(table, split, target) for split in ("train", "valid", "test"))
@@ -55,7 +66,7 @@ def run_cell(cell: Cell, table_folder: Path, registry: Registry, device: str, ob
     )
     settings = TrainerSettings(**cell.trainer)
     clock.append(time.perf_counter())
-    trainer = Trainer(backbone, weighting, train, valid, settings, streams, observer)
+    trainer = Trainer(backbone, weighting, train, valid, settings, streams, observer, handed_on)
     history = trainer.run()
     clock.append(time.perf_counter())
     logits = predict(backbone, test, settings.evaluation_batch_size)
@@ -72,7 +83,15 @@ def run_cell(cell: Cell, table_folder: Path, registry: Registry, device: str, ob
         "data_notes": dict(table.notes),
         "warnings": list(history.warnings),
     }
-    return RunResult(metrics, history, _predictions(table, probabilities), diagnostics, facts)
+    return RunResult(metrics, history, _predictions(table, probabilities), diagnostics, weighting.kept(), facts)
+
+
+def _handed_on(cell: Cell, source: Path | None) -> Mapping[str, Tensor] | None:
+    if not cell.source:
+        return None
+    if source is None:
+        raise StoreError(f"what the source run {cell.source} kept was not given to the run that builds on it")
+    return read_kept(source, cell.source)
 
 
 def _build_backbone(cell: Cell, table: SessionTable, registry: Registry, streams: Streams) -> Backbone:

@@ -19,6 +19,7 @@ from typing import IO, Any
 from rmtl_bench.contracts.cell import EpochRecord
 from rmtl_bench.contracts.errors import DivergedError
 from rmtl_bench.execution.request import RunRequest
+from rmtl_bench.store.layout import KEPT_FILE
 from rmtl_bench.store.run_files import RunRecord, iso_time, write_environment, write_predictions, write_run, write_table
 
 Emit = Callable[[Mapping[str, Any]], None]
@@ -67,6 +68,7 @@ def _run_and_write(request: RunRequest, emit: Emit) -> dict[str, Any]:
 
     from rmtl_bench.contracts.weighting import Diagnostic
     from rmtl_bench.execution.environment import describe_environment
+    from rmtl_bench.execution.kept import write_kept
     from rmtl_bench.execution.run_cell import run_cell
     from rmtl_bench.metrics.evaluation import MetricRow
     from rmtl_bench.plugins import load_plugins
@@ -80,7 +82,7 @@ def _run_and_write(request: RunRequest, emit: Emit) -> dict[str, Any]:
         emit({"stage": record.stage, "epoch": record.epoch, "score": record.score})
         host.notify("rmtl_epoch_finished", cell=request.cell, record=record)
 
-    result = run_cell(request.cell, request.table, host.registry, request.device, observe)
+    result = run_cell(request.cell, request.table, host.registry, request.device, observe, request.source)
     columns = zip(*result.metrics, strict=True)
     write_table(request.staging, "metrics", dict(zip(MetricRow._fields, columns, strict=True)))
     write_table(request.staging, "history", result.history.epochs)
@@ -89,6 +91,8 @@ def _run_and_write(request: RunRequest, emit: Emit) -> dict[str, Any]:
     if result.diagnostics:
         columns = zip(*result.diagnostics, strict=True)
         write_table(request.staging, "diagnostics", dict(zip(Diagnostic._fields, columns, strict=True)))
+    if request.keep:
+        write_kept(request.staging / KEPT_FILE, result.kept)
     return result.facts
 
 

@@ -56,6 +56,15 @@ def number(value: float, signed: bool = False) -> str:
     return f"{0.0:{plus}.5f}" if float(text) == 0.0 else text
 
 
+def compact(value: float, decimals: int = 4) -> str:
+    """Return a value of unknown scale in few characters, with ``decimals`` or three digits and an exponent."""
+    if not math.isfinite(value):
+        return DASH
+    if value == 0 or 10.0 ** (1 - decimals) <= abs(value) < 1000:
+        return f"{value:.{decimals}f}"
+    return f"{value:.2e}"
+
+
 def spread(mean: float, low: float, high: float, signed: bool = False) -> str:
     """Return ``mean ± half-width`` of a symmetric interval; no half-width where there is none."""
     half = (high - low) / 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rmtl_bench.statistics import Region
 
@@ -31,6 +31,15 @@ def difference(confidence: float) -> str:
     return (
         f"±: half-width of the {level} t interval over seeds. difference: method - reference, paired by seed; "
         "p: two-sided paired t test, Holm-adjusted within each family and metric."
+    )
+
+
+def controls(families: Sequence[str]) -> str:
+    """Return what stands beside a row, against its control."""
+    named = ", ".join(repr(family) for family in families)
+    return (
+        "against its control: the control that the suite declares for the method, and the verdict against it: "
+        f"the row of {named}, corrected there and not tested again."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -23,7 +24,15 @@ from rmtl_bench.report.document import (
 from rmtl_bench.report.leaderboard import Leaderboard, LeaderboardSettings
 from rmtl_bench.statistics import CELL, VERDICTS
 
-_VERDICT = Column("verdict", width=27)
+_CELL_COLUMNS: tuple[Column, ...] = (
+    Column("rank", numeric=True),
+    Column("method", width=28),
+    Column("mean", numeric=True),
+    Column("n/N", numeric=True),
+    Column("difference", numeric=True),
+    Column("p", numeric=True),
+    Column("verdict", width=27),
+)
 
 
 def leaderboard_document(board: Leaderboard, metrics: Sequence[str] | None = None) -> Document:
@@ -38,7 +47,10 @@ def leaderboard_document(board: Leaderboard, metrics: Sequence[str] | None = Non
         *_counts(board, metrics),
     )
     equivalence = {m: r for m, r in settings.equivalence.items() if metrics is None or m in metrics}
-    notes = (footnotes.COUNTS, footnotes.difference(settings.confidence), footnotes.RANK)
+    notes = [footnotes.COUNTS, footnotes.difference(settings.confidence), footnotes.RANK]
+    controls = [family.name for family in settings.families if family.control]
+    if board.rows["control"].notna().any():
+        notes.append(footnotes.controls(controls))
     return Document(
         title=settings.title,
         notes=board.notes,
@@ -76,6 +88,7 @@ def _settings(settings: LeaderboardSettings) -> dict[str, Any]:
         "equivalence": dict(settings.equivalence),
         "confidence": settings.confidence,
         "reference": family and {"candidates": list(family.candidates), "references": list(family.references)},
+        "control_families": [family.name for family in settings.families if family.control],
         "delta_m_reference": settings.delta_m_reference,
     }
 
@@ -88,29 +101,43 @@ def _missing(board: Leaderboard) -> Iterable[Section]:
 
 
 def _cells(board: Leaderboard, metrics: Sequence[str] | None) -> Iterable[Section]:
-    columns = (
-        Column("rank", numeric=True),
-        Column("method", width=28),
-        Column("mean", numeric=True),
-        Column("n/N", numeric=True),
-        Column("difference", numeric=True),
-        Column("p", numeric=True),
-        _VERDICT,
-    )
     for (dataset, task, metric), cell in _groups(chosen(board.rows, metrics), CELL):
         records = cell.to_dict("records")
         versus = [against(r["method"], r["reference"]) for r in records]
-        shared = set(versus) - {DASH}
+        controls = [_control_text(record) for record in records]
+        shared, controlled = set(versus) - {DASH}, set(controls) != {DASH}
         title = f"{dataset} · {task} · {direction(metric, board.settings.higher_is_better)}"
-        rows = [_cell_row(record) for record in records]
+        columns, rows = _CELL_COLUMNS, [_cell_row(record) for record in records]
         if len(shared) == 1:
-            yield Section(f"{title}, difference to {shared.pop()}", columns, tuple(rows))
+            title = f"{title}, difference to {shared.pop()}"
         elif not shared:
-            yield Section(title, columns[:4], tuple(row[:4] for row in rows))
+            columns, rows = columns[:4], [row[:4] for row in rows]
+        elif controlled:
+            # A terminal has place for one more column: the reference is named as the control is.
+            rows = [(*row[:-1], _named(reference, row[-1])) for row, reference in zip(rows, versus, strict=True)]
         else:
-            wider = (*columns[:1], Column("method", width=18), *columns[2:-1], Column("verdict", width=16))
-            both = tuple((*row, v) for row, v in zip(rows, versus, strict=True))
-            yield Section(title, (*wider, Column("against", width=16)), both)
+            columns = (*_narrow(columns), Column("against", width=16))
+            rows = [(*row, reference) for row, reference in zip(rows, versus, strict=True)]
+        if controlled:
+            columns = (*_narrow(columns), Column("against its control", width=22))
+            rows = [(*row, text) for row, text in zip(rows, controls, strict=True)]
+        yield Section(title, columns, tuple(rows))
+
+
+def _narrow(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """Return the columns of a cell, wrapped so that a terminal has place for one more."""
+    widths = {"method": 18, "verdict": 16}
+    return tuple(replace(column, width=widths.get(column.title, column.width)) for column in columns)
+
+
+def _named(reference: str, verdict: str) -> str:
+    return DASH if reference == DASH else f"{reference}: {verdict}"
+
+
+def _control_text(r: Mapping[str, Any]) -> str:
+    control = against(r["method"], r["control"])
+    verdict = {key: r[f"control_{key}"] for key in ("verdict", "robust", "mde")}
+    return _named(control, verdict_text(verdict))
 
 
 def _cell_row(r: Mapping[str, Any]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from rmtl_bench.contracts.errors import UsageError
+from rmtl_bench.report.controls import CONTROL_COLUMNS, beside, single_references
 from rmtl_bench.statistics import (
     CELL,
     Family,
@@ -25,8 +25,9 @@ from rmtl_bench.statistics import (
 ROW_COLUMNS = [
     *(*CELL, "rank", "method", "backbone", "weighting", "mean", "low", "high", "n", "expected", "reference"),
     *("difference", "difference_low", "difference_high", "p", "p_holm", "p_exact_holm", "verdict", "robust", "mde"),
+    *CONTROL_COLUMNS,
 ]
-"""The columns of ``Leaderboard.rows``; ``expected`` is N of n/N, differences are method - reference."""
+"""The columns of ``Leaderboard.rows``; ``expected`` is N of n/N, differences are method - reference or - control."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,17 @@ def build_leaderboard(
     plan = None if expected is None else list(expected)
     counts = cell_counts(plan, finite)
     incomplete = incomplete_cells(counts)
-    against = _against_reference(finite, settings)
+    methods = finite["method"].unique()
+    if settings.reference is not None:
+        single_references([settings.reference], methods, "references")
+    single_references([family for family in settings.families if family.control], methods, "controls")
+    against = _compare(finite, [settings.reference] if settings.reference else [], settings)
     comparisons = _compare(finite, settings.families, settings)
     missing = missing_runs(plan or [], finite)
     return Leaderboard(
         settings=settings,
         notes=(*settings.notes, *_own_notes(finite, settings, missing, incomplete)),
-        rows=_rows(finite, counts, incomplete, against, settings),
+        rows=_rows(finite, counts, incomplete, against, beside(comparisons, settings.families), settings),
         comparisons=comparisons,
         delta_m=_delta_m(finite, settings),
         counts=_count(against, comparisons),
@@ -97,25 +102,12 @@ def _compare(scores: pd.DataFrame, families: Iterable[Family], settings: Leaderb
     )
 
 
-def _against_reference(scores: pd.DataFrame, settings: LeaderboardSettings) -> pd.DataFrame:
-    family = settings.reference
-    if family is None:
-        return _compare(scores, [], settings)
-    reference: dict[str, str] = {}
-    for candidate, other in family.pairs(scores["method"].unique()):
-        if candidate in reference:
-            raise UsageError(
-                f"family {family.name!r} gives {candidate} two references, {reference[candidate]} and {other}"
-            )
-        reference[candidate] = other
-    return _compare(scores, [family], settings)
-
-
 def _rows(
     scores: pd.DataFrame,
     counts: pd.DataFrame,
     incomplete: pd.DataFrame,
     against: pd.DataFrame,
+    controls: pd.DataFrame,
     settings: LeaderboardSettings,
 ) -> pd.DataFrame:
     key = [*CELL, "method"]
@@ -123,7 +115,9 @@ def _rows(
     ranks = rank_methods(scores, settings.higher_is_better, incomplete)
     names = {"candidate": "method", "low": "difference_low", "high": "difference_high"}
     judged = against.drop(columns=["n", "family"]).rename(columns=names)
-    table = counts.merge(means, on=key, how="left").merge(ranks, on=key, how="left").merge(judged, on=key, how="left")
+    table = counts
+    for more in (means, ranks, judged, controls):
+        table = table.merge(more, on=key, how="left")
     parts = [split_method(method) for method in table["method"]]
     table = table.assign(backbone=[p[0] for p in parts], weighting=[p[1] for p in parts], rank=table["rank"])
     sign = table["metric"].map({m: -1.0 if up else 1.0 for m, up in settings.higher_is_better.items()})

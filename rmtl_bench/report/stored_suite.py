@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ class StoredSuite:
     """A plan with the scores its runs have so far, named as the plan names its parts.
 
     ``scores`` has the columns that :mod:`rmtl_bench.statistics` takes. ``statuses`` by run id, of the runs that have
-    been tried. ``refreshed`` says which run folders could not be read.
+    been tried. ``warnings`` of the runs, each with the number of runs that gave it. ``refreshed`` says which run
+    folders could not be read.
     """
 
     plan: StoredPlan
@@ -30,6 +31,7 @@ class StoredSuite:
     higher_is_better: Mapping[str, bool]
     statuses: Mapping[str, str]
     refreshed: Refreshed
+    warnings: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def expected(self) -> list[tuple[str, str, int]]:
@@ -59,7 +61,7 @@ class StoredSuite:
         methods = set(self.scores["method"])
         delta_m = declared["delta_m"]
         return LeaderboardSettings(
-            title=_title(self.plan),
+            title=suite_title(self.plan),
             higher_is_better=self.higher_is_better,
             notes=(*self.plan.notes, *self._notes()),
             reference=Family("reference", ("*",), (declared["reference"],), declared["scope"]),
@@ -72,13 +74,14 @@ class StoredSuite:
         skipped = [f"skipped {s['label']}: {s['reason']}" for s in self.plan.skipped]
         ended = [self.statuses.get(cell.run_id, "ok") for cell in self.plan.cells]
         badly = {status: ended.count(status) for status in sorted(set(ended) - {"ok"})}
-        return skipped + [f"runs that ended as {status}: {count}" for status, count in badly.items()]
+        ends = [f"runs that ended as {status}: {count}" for status, count in badly.items()]
+        return skipped + ends + [warning_note(text, runs) for text, runs in self.warnings.items()]
 
 
-def read_stored_suite(store: Store, name: str, *, sample: bool = False) -> StoredSuite:
-    """Read a suite given as name, name@version or a .toml file; without a version, the highest that was run.
+def find_plan(store: Store, name: str, *, sample: bool = False) -> StoredPlan:
+    """Return the plan of a suite given as name, name@version or a .toml file; without a version, the highest run.
 
-    Raises :class:`UsageError` when the suite was not run in this store, or no run of it has ended well yet.
+    Raises :class:`UsageError` when the suite was not run in this store.
     """
     if name.endswith(".toml"):
         file = read_suite(Path(name), sample=sample)
@@ -86,16 +89,30 @@ def read_stored_suite(store: Store, name: str, *, sample: bool = False) -> Store
     suite, _, version = name.partition("@")
     if version and not version.isdecimal():
         raise UsageError(f"suite {name!r} has the version {version!r}; it has to be a whole number")
-    plan = load_plan(store, suite, int(version) if version else None, sample)
+    return load_plan(store, suite, int(version) if version else None, sample)
+
+
+def read_stored_suite(store: Store, name: str, *, sample: bool = False) -> StoredSuite:
+    """Read a suite named as :func:`find_plan` takes it.
+
+    Raises :class:`UsageError` when the suite was not run in this store, or no run of it has ended well yet.
+    """
+    plan = find_plan(store, name, sample=sample)
+    run_ids = [cell.run_id for cell in plan.cells]
     index = Index(store)
     refreshed = index.refresh()
-    found = pd.DataFrame(index.scores([cell.run_id for cell in plan.cells]))
+    found = pd.DataFrame(index.scores(run_ids))
     if found.empty:
-        raise UsageError(f"no run of {plan.name} in {store.path} has ended well yet")
-    statuses = {run_id: attempt.status for run_id, attempt in index.latest([c.run_id for c in plan.cells]).items()}
+        raise no_run_ended_well(plan, store)
+    statuses = {run_id: attempt.status for run_id, attempt in index.latest(run_ids).items()}
     directions = found.groupby("metric")["higher_is_better"].first()
     higher_is_better = {metric: bool(directions[metric]) for metric in _ordered(plan, list(directions.index))}
-    return StoredSuite(plan, _named(found, plan), higher_is_better, statuses, refreshed)
+    return StoredSuite(plan, _named(found, plan), higher_is_better, statuses, refreshed, index.warnings(run_ids))
+
+
+def no_run_ended_well(plan: StoredPlan, store: Store) -> UsageError:
+    """Return the error of a suite that has nothing to show yet."""
+    return UsageError(f"no run of {plan.name} in {store.path} has ended well yet")
 
 
 def _named(found: pd.DataFrame, plan: StoredPlan) -> pd.DataFrame:
@@ -115,9 +132,18 @@ def _ordered(plan: StoredPlan, metrics: list[Any]) -> list[str]:
 
 
 def _family(declared: Mapping[str, Any]) -> Family:
-    return Family(declared["name"], tuple(declared["candidates"]), tuple(declared["references"]), declared["scope"])
+    # Plans from before there were controls declare none.
+    control = declared.get("control", False)
+    sides = (tuple(declared["candidates"]), tuple(declared["references"]))
+    return Family(declared["name"], *sides, declared["scope"], control)
 
 
-def _title(plan: StoredPlan) -> str:
+def warning_note(text: str, runs: int) -> str:
+    """Return the note on a warning that runs gave."""
+    return f"warning from {runs} run{'' if runs == 1 else 's'}: {text}"
+
+
+def suite_title(plan: StoredPlan) -> str:
+    """Return the title of a suite's reports."""
     sample = " (sample)" if plan.sample else ""
     return f"{plan.suite}@{plan.version}{sample}" + (f": {plan.title}" if plan.title else "")

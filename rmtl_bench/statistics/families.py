@@ -29,13 +29,14 @@ class Family:
     """Comparisons that are corrected together, per metric: every candidate with every reference within the scope.
 
     ``candidates`` and ``references`` are globs over ``backbone/weighting``; ``*`` does not cross the slash, and a
-    lone ``*`` is every method.
+    lone ``*`` is every method. ``control`` says that the references are the candidates' controls; it changes no test.
     """
 
     name: str
     candidates: tuple[str, ...]
     references: tuple[str, ...]
     scope: str = "same-backbone"
+    control: bool = False
 
     def __post_init__(self) -> None:
         if self.scope not in SCOPES:

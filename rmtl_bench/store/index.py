@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import duckdb
@@ -26,6 +27,9 @@ BATCH = 500
 """Runs ingested in one transaction."""
 
 _T = TypeVar("_T")
+_WELL = """
+SELECT * FROM runs WHERE status = 'ok' QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY attempt DESC) = 1
+"""
 _BUSY = ("Could not set lock", "different configuration than existing connections")
 _SEALED: dict[str, Any] = {
     "enable_external_access": False,
@@ -131,6 +135,26 @@ class Index:
         sql = f"SELECT run_id, attempt, status, seconds, error FROM v_latest {chosen} ORDER BY run_id"  # noqa: S608
         rows = self._read(lambda connection: connection.execute(sql, parameters).fetchall())
         return {row[0]: Attempt(*row[1:]) for row in rows}
+
+    def folders(self, run_ids: Sequence[str] | None = None) -> dict[str, Path]:
+        """Return the folder of the latest attempt that ended well of each run, by run id; of all runs by default."""
+        chosen, parameters = _chosen(run_ids)
+        sql = f"SELECT run_id, folder FROM ({_WELL}) {chosen} ORDER BY run_id"  # noqa: S608
+        rows = self._read(lambda connection: connection.execute(sql, parameters).fetchall())
+        return {run_id: self.store.runs_path / folder for run_id, folder in rows}
+
+    def warnings(self, run_ids: Sequence[str] | None = None) -> dict[str, int]:
+        """Return the warnings of the runs that ended well and the number of runs that gave each, most given first.
+
+        They are the texts of the list ``warnings`` in a run's facts, of its latest attempt that ended well.
+        """
+        chosen, parameters = _chosen(run_ids)
+        sql = (
+            "SELECT warning, count(DISTINCT run_id) AS given FROM ("  # noqa: S608
+            "SELECT run_id, unnest(json_extract_string(facts, '$.warnings[*]')) AS warning "
+            f"FROM ({_WELL}) {chosen}) WHERE warning IS NOT NULL GROUP BY warning ORDER BY given DESC, warning"
+        )
+        return dict(self._read(lambda connection: connection.execute(sql, parameters).fetchall()))
 
     def _read(self, ask: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
         if not self.path.exists():

@@ -25,6 +25,9 @@ from rmtl_bench.store.locks import try_lock
 STORE_FORMAT = 1
 """Raised when an older rmtl-bench could misread the folders."""
 
+KEPT_FILE = "kept.safetensors"
+"""What a run hands on to the runs that build on it, in its folder."""
+
 _RUN_FOLDER = re.compile(r"([0-9a-f]{16})(?:\.([2-9]|[1-9][0-9]+))?")
 
 
@@ -168,6 +171,15 @@ class Store:
             if match := _RUN_FOLDER.fullmatch(path.name):
                 found.append(RunFolder(match[1], int(match[2] or 1), path))
         yield from sorted(found)
+
+    def kept_file(self, run_id: str) -> Path | None:
+        """Return what the latest attempt at ``run_id`` that kept something has kept; ``None`` if none did."""
+        folders = [self.runs_path / run_id, *self.runs_path.glob(f"{run_id}.*")]
+        attempts = {int(match[2] or 1): path for path in folders if (match := _RUN_FOLDER.fullmatch(path.name))}
+        for attempt in sorted(attempts, reverse=True):
+            if (file := attempts[attempt] / KEPT_FILE).is_file():
+                return file
+        return None
 
     def strangers(self) -> list[Path]:
         """Return what stands among the runs and is none, by its name; hidden files are not looked at."""

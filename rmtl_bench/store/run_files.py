@@ -6,7 +6,9 @@ environment.json       where it was run, any mapping
 metrics.parquet        one row a task and metric
 history.parquet        one row a stage, epoch, task and quantity
 weights.parquet        one row a stage, epoch and task: mean and quantiles of the weights used
+diagnostics.parquet    one row a task, quantity and position: what the weighting says of itself; only where it does
 predictions.parquet    one row a test row: its position, session, labels and scores by task
+kept.safetensors       what later runs may want of this one; only where a run builds on it
 log.txt                what the run said
 =====================  ================================================================================
 """
@@ -44,8 +46,12 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "task": "VARCHAR",
         **dict.fromkeys(("mean", "q05", "q25", "q50", "q75", "q95"), "DOUBLE"),
     },
+    "diagnostics": {"task": "VARCHAR", "quantity": "VARCHAR", "value": "DOUBLE", "position": "INTEGER"},
 }
-"""The columns of the tables that every run has, with their SQL types."""
+"""The columns of a run's tables, with their SQL types; ``diagnostics`` is there only where there is something to say.
+
+A ``position`` of -1 is none.
+"""
 
 
 @dataclass(frozen=True)
@@ -135,7 +141,7 @@ def read_environment(folder: Path) -> dict[str, Any]:
 
 
 def write_table(folder: Path, name: str, columns: Columns) -> None:
-    """Write the table ``metrics``, ``history`` or ``weights``; its columns are in :data:`TABLES`."""
+    """Write one of :data:`TABLES`, which has its columns."""
     write_parquet(folder / f"{name}.parquet", columns, TABLES[name])
 
 
@@ -153,7 +159,7 @@ def write_predictions(folder: Path, columns: Columns) -> None:
 
 
 def read_table(folder: Path, name: str) -> dict[str, NDArray[Any]]:
-    """Return the columns of ``metrics``, ``history``, ``weights`` or ``predictions``. Raises :class:`StoreError`."""
+    """Return the columns of one of :data:`TABLES`, or of ``predictions``. Raises :class:`StoreError`."""
     return read_parquet(folder / f"{name}.parquet")
 
 

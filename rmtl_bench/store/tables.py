@@ -87,7 +87,7 @@ def read_parquet(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with memory_connection() as connection:
             found = connection.execute(
-                "SELECT * FROM read_parquet(?, hive_partitioning = false)", [[glob.escape(str(path))]]
+                "SELECT * FROM read_parquet(?, hive_partitioning = false)", [escaped([path])]
             ).fetchnumpy()
     except duckdb.Error as error:
         raise StoreError(f"{path} cannot be read: {first_line(error)}") from error
@@ -103,9 +103,14 @@ def read_many(paths: Sequence[Path], types: Mapping[str, str]) -> dict[str, NDAr
     with memory_connection() as connection:
         found = connection.execute(
             f"SELECT filename, {columns} FROM read_parquet(?, filename = true, hive_partitioning = false)",  # noqa: S608
-            [[glob.escape(str(p)) for p in paths]],
+            [escaped(paths)],
         ).fetchnumpy()
     return dict(found)
+
+
+def escaped(paths: Sequence[Path]) -> list[str]:
+    """Return paths as DuckDB takes them literally: it reads patterns."""
+    return [glob.escape(str(path)) for path in paths]
 
 
 def first_line(error: BaseException) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from rmtl_bench.contracts.catalogue import Description
 from rmtl_bench.contracts.cell import Cell, Component
-from rmtl_bench.contracts.errors import DataError, UsageError
+from rmtl_bench.contracts.errors import DataError, UsageError, did_you_mean
 from rmtl_bench.plugins.registry import Registry
 from rmtl_bench.suites.suite_file import KINDS, Suite, SuiteComponent
 from rmtl_bench.training.settings import TrainerSettings
@@ -27,11 +27,16 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Plan:
-    """The cells of a suite, seed by seed: after a crash, every method has the same seeds."""
+    """The cells of a suite, seed by seed: after a crash, every method has the same seeds.
+
+    ``sources``, by run id: the cells that others build on, in the grid or not. A cell whose weighting names the cell's
+    own backbone as the one of its source *is* its source: the run may stand in ``cells`` twice, under two labels.
+    """
 
     suite: Suite
     cells: tuple[Cell, ...]
     skipped: tuple[Skipped, ...]
+    sources: Mapping[str, Cell] = field(default_factory=dict)
 
     def only(self, patterns: Sequence[str]) -> tuple[Cell, ...]:
         """Return the cells whose ``dataset/backbone/weighting`` matches one of the patterns; all if none is given.
@@ -40,7 +45,7 @@ class Plan:
         """
         if not patterns:
             return self.cells
-        labels = [cell.label.rpartition("/")[0] for cell in self.cells]
+        labels = [_method(cell) for cell in self.cells]
         for pattern in patterns:
             if not fnmatch.filter(labels, pattern):
                 example = labels[0] if labels else "dataset/backbone/weighting"
@@ -52,6 +57,20 @@ class Plan:
         )
 
 
+class _Part(NamedTuple):
+    """What a suite names, looked up."""
+
+    info: Description
+    component: Component
+
+
+class _SourceRule(NamedTuple):
+    """What the cells of a weighting build on: the run of ``weighting``, free of the parameter, on ``backbone``."""
+
+    backbone: _Part
+    weighting: _Part
+
+
 def expand(suite: Suite, registry: Registry, fingerprint: Fingerprint) -> Plan:
     """Expand a suite: look every name up, check every parameter, fingerprint the data, list the cells.
 
@@ -61,13 +80,14 @@ def expand(suite: Suite, registry: Registry, fingerprint: Fingerprint) -> Plan:
     trainer = vars(TrainerSettings.resolve(suite.trainer))
     for metric in suite.metrics:
         registry.find("metric", metric)
-    infos: dict[tuple[str, str], Description] = {}
-    components: dict[tuple[str, str], Component] = {}
     used = {(kind, name) for block in suite.grid for kind in KINDS for name in block[kind]}
-    for kind, name in sorted(used):
-        infos[kind, name], components[kind, name] = _resolve(suite.components[kind][name], KINDS[kind], registry)
-    fingerprints = _fingerprints({name: c for (kind, name), c in components.items() if kind == "datasets"}, fingerprint)
+    parts = {(kind, name): _resolve(suite.components[kind][name], KINDS[kind], registry) for kind, name in sorted(used)}
+    rules = {name: _source_rule(suite, registry, part) for (kind, name), part in parts.items() if kind == "weightings"}
+    fingerprints = _fingerprints(
+        {name: part.component for (kind, name), part in parts.items() if kind == "datasets"}, fingerprint
+    )
     cells: list[Cell] = []
+    sources: dict[str, Cell] = {}
     skipped: dict[str, Skipped] = {}
     combinations = list(
         dict.fromkeys(
@@ -80,16 +100,54 @@ def expand(suite: Suite, registry: Registry, fingerprint: Fingerprint) -> Plan:
     )
     for seed in range(suite.seeds):
         for names in combinations:
-            keys = list(zip(KINDS, names, strict=True))
-            dataset, backbone, weighting = (components[key] for key in keys)
+            chosen = [parts[key] for key in zip(KINDS, names, strict=True)]
+            dataset, backbone, weighting = (part.component for part in chosen)
             cell = Cell(dataset, fingerprints[names[0]], backbone, weighting, trainer, suite.metrics, seed)
-            reason = _incompatible([infos[key] for key in keys])
+            reason = _incompatible(chosen)
+            if not reason and (rule := rules[names[2]]):
+                cell, source = _with_source(cell, rule)
+                if source is not None and (lack := _incompatible([chosen[0], *rule])):
+                    reason = f"it builds on {_method(source)}: {lack}"
+                elif source is not None:
+                    sources[source.run_id] = source
             if reason:
-                label = cell.label.rpartition("/")[0]
+                label = _method(cell)
                 skipped[label] = Skipped(label, reason)
             else:
                 cells.append(cell)
-    return Plan(suite, tuple(cells), tuple(skipped.values()))
+    planned = {cell.run_id: cell for cell in reversed(cells)}
+    # A source that stands in the grid is called as it is there.
+    sources = {run_id: planned.get(run_id, source) for run_id, source in sources.items()}
+    return Plan(suite, tuple(cells), tuple(skipped.values()), sources)
+
+
+def _method(cell: Cell) -> str:
+    return cell.label.rpartition("/")[0]
+
+
+def _source_rule(suite: Suite, registry: Registry, weighting: _Part) -> _SourceRule | None:
+    """Return what a weighting's parameter says; raise :class:`UsageError` for a backbone that the suite has not."""
+    parameter, component = weighting.info.source_parameter, weighting.component
+    name = component.parameters.get(parameter, "")
+    if not name:
+        return None
+    known = suite.components["backbones"]
+    if name not in known:
+        fault = f"weighting {component.label!r}: parameter {parameter!r} is {name!r}; it takes a backbone of the suite"
+        raise UsageError(fault + did_you_mean(name, known))
+    free = replace(component, parameters={**component.parameters, parameter: ""})
+    return _SourceRule(_resolve(known[name], "backbone", registry), _Part(weighting.info, free))
+
+
+def _with_source(cell: Cell, rule: _SourceRule) -> tuple[Cell, Cell | None]:
+    """Return the cell as one that builds on its source, and the source; a cell that is its own has none."""
+    source = replace(cell, backbone=rule.backbone.component, weighting=rule.weighting.component)
+    if source.backbone.identity() == cell.backbone.identity():
+        return replace(source, backbone=cell.backbone), None
+    # What a suite calls the backbone decides no number: it must not enter the run's identity.
+    parameter = rule.weighting.info.source_parameter
+    named = replace(cell.weighting, parameters={**cell.weighting.parameters, parameter: source.backbone.name})
+    return replace(cell, weighting=named, source=source.run_id), source
 
 
 def _fingerprints(datasets: Mapping[str, Component], fingerprint: Fingerprint) -> dict[str, str]:
@@ -105,10 +163,10 @@ def _fingerprints(datasets: Mapping[str, Component], fingerprint: Fingerprint) -
     return found
 
 
-def _resolve(component: SuiteComponent, kind: str, registry: Registry) -> tuple[Description, Component]:
+def _resolve(component: SuiteComponent, kind: str, registry: Registry) -> _Part:
     entry = registry.find(kind, component.plugin)
     parameters: Mapping[str, Any] = entry.info.resolve(component.parameters)
-    return entry.info, Component(
+    resolved = Component(
         name=component.plugin,
         label=component.label,
         version=entry.info.version,
@@ -116,9 +174,11 @@ def _resolve(component: SuiteComponent, kind: str, registry: Registry) -> tuple[
         distribution_version=entry.origin.version,
         parameters=parameters,
     )
+    return _Part(entry.info, resolved)
 
 
-def _incompatible(infos: Sequence[Description]) -> str:
+def _incompatible(parts: Sequence[_Part]) -> str:
+    infos = [part.info for part in parts]
     provided = frozenset().union(*(info.provides for info in infos))
     missing = [
         f"{info.kind} {info.name!r} requires {capability!r}, which nothing here provides"

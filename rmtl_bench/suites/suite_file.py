@@ -12,7 +12,7 @@
     [trainer]                        # see rmtl_bench.training.settings
     [datasets.NAME]                  # plugin = "..." (default: NAME), parameters = {...}
     [backbones.NAME]                 # likewise
-    [weightings.NAME]                # likewise
+    [weightings.NAME]                # likewise; a parameter may name a [backbones.NAME] whose run it builds on
 
     [[grid]]                         # every combination of what it names; datasets: all if left out
     backbones = ["mmoe"]
@@ -30,6 +30,7 @@
     candidates = ["*/rmtl"]
     references = ["*/fixed"]
     scope = "same-backbone"
+    control = true                   # the verdict stands beside each candidate's row, too; false if left out
 
     [sample]                         # what `--sample` changes: seeds, trainer, and components by name,
     [sample.weightings.NAME]         # ... whose parameters it replaces, and plugin and label where it gives them
@@ -65,6 +66,7 @@ _COMPARISON = {
     "candidates": Parameter((), "methods, as backbone/weighting patterns", kind="strs"),
     "references": Parameter((), "methods, as backbone/weighting patterns", kind="strs"),
     "scope": Parameter("same-backbone", "which pairs", choices=SCOPES),
+    "control": Parameter(False, "whether the verdict stands beside each candidate's row, too"),
 }
 _STATISTICS = {
     "reference": Parameter("*/fixed", "what each row is compared with"),

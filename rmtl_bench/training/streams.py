@@ -6,6 +6,7 @@ stream       depends on                                    so that
 init         data set, backbone, seed                      weightings start from the same weights
 order        data set, stage order, epoch, seed            they see the same batches
 dropout      data set, backbone, stage order, epoch, seed  they drop the same units
+paired       data set, backbone, seed                      weightings that share a part of theirs share its draws
 weighting    everything                                    their own draws are independent
 ===========  ============================================  =====================================
 
@@ -39,6 +40,10 @@ class Streams:
     def dropout(self, order: str, epoch: int) -> int:
         """Return the seed of dropout in an epoch."""
         return _seed("dropout", self._backbone, order, epoch)
+
+    def paired(self, stream: str) -> int:
+        """Return the seed of a stream that weightings have in common."""
+        return _seed("paired", self._backbone, stream)
 
     def weighting(self, stream: str) -> int:
         """Return the seed of a stream of the weighting's own."""

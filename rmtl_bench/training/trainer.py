@@ -70,9 +70,13 @@ class Trainer:
         """Return the backbone's logits [N, K] on all rows of a split."""
         return predict(self.backbone, rows, self.evaluation_batch_size)
 
-    def seed(self, stream: str) -> int:
-        """Return a seed for a random stream of the weighting's own."""
-        return self._streams.weighting(stream)
+    def validate(self) -> Evaluation:
+        """Return the backbone's mean validation AUC as score, with AUC and logloss by task."""
+        return self._validation.evaluate(self.backbone)
+
+    def seed(self, stream: str, *, paired: bool = False) -> int:
+        """Return a seed for a random stream of the weighting's own, or one that weightings have in common."""
+        return self._streams.paired(stream) if paired else self._streams.weighting(stream)
 
     def warn(self, text: str) -> None:
         """Add a line to the history's warnings, once."""
@@ -121,6 +125,7 @@ class Trainer:
                 ended_by = "no-improvement"
                 break
         stage.module.load_state_dict(best_state)
+        stage.ended_by = ended_by
         steps = epoch * math.ceil(len(self.train) / self.settings.batch_size)
         seconds = time.perf_counter() - started
         self.history.stages.append(StageSummary(stage.name, epoch, best_epoch, best_score, ended_by, seconds, steps))

@@ -100,6 +100,7 @@ def test_a_store_that_is_a_file_is_refused_by_every_command(refused, toy_suite, 
         ("run", "--suite", toy_suite, "--plugin", toy_plugin),
         ("leaderboard", "--suite", "toy"),
         ("compare", "a/b", "a/c", "--suite", "toy"),
+        ("diagnostics", "--suite", "toy"),
         ("db", "rebuild"),
         ("db", "sql", "SELECT 1"),
     ):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rmtl_bench import BackboneInfo, Parameter
+from rmtl_bench import BackboneInfo, Parameter, WeightingInfo
 from rmtl_bench.contracts.errors import UsageError, did_you_mean
 
 INFO = BackboneInfo(
@@ -67,3 +67,25 @@ def test_a_hint_lists_the_near_names_or_all_of_them() -> None:
     assert did_you_mean("mmo", ["mmoe", "ple"]) == "; did you mean 'mmoe'?"
     assert did_you_mean("xyz", ["mmoe", "ple"]) == "; known: mmoe, ple"
     assert "plugin" in did_you_mean("x", [])
+
+
+SOURCE = Parameter("", "", backbone_of_source=True)
+
+
+def test_one_parameter_of_a_weighting_may_name_the_backbone_of_a_source() -> None:
+    plain = WeightingInfo(name="w", target="m:C", summary="", parameters={"rate": Parameter(0.5, "")})
+    assert plain.source_parameter == ""
+    parameters = {"rate": Parameter(0.5, ""), "from": SOURCE}
+    assert WeightingInfo(name="w", target="m:C", summary="", parameters=parameters).source_parameter == "from"
+
+
+@pytest.mark.parametrize(("info", "parameters"), [(WeightingInfo, ("a", "b")), (BackboneInfo, ("a",))])
+def test_more_than_that_is_refused(info: type[WeightingInfo], parameters: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=f"'w': {', '.join(parameters)} may name the backbone of a source"):
+        info(name="w", target="m:C", summary="", parameters=dict.fromkeys(parameters, SOURCE))
+
+
+@pytest.mark.parametrize(("default", "kind"), [("ple", ""), (0, ""), ((), "strs")])
+def test_such_a_parameter_is_a_text_that_is_empty_unless_given(default: object, kind: str) -> None:
+    with pytest.raises(ValueError, match="names the backbone of a source"):
+        Parameter(default, "", kind=kind, backbone_of_source=True)

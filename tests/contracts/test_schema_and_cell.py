@@ -62,5 +62,21 @@ def test_everything_that_decides_numbers_is_in_the_run_id() -> None:
     assert len({cell.run_id for cell in [CELL, *changed]}) == len(changed) + 1
 
 
+def test_the_ids_of_runs_that_build_on_none_stay_what_they_were() -> None:
+    assert CELL.run_id == "09be819250d3352d"
+
+
+def test_what_a_run_builds_on_is_in_its_id() -> None:
+    first, second = (replace(CELL, source=source) for source in ("a" * 16, "b" * 16))
+    assert len({cell.run_id for cell in (CELL, first, second)}) == 3
+    assert Cell.from_json(first.to_json()) == first
+
+
+def test_a_cell_that_was_written_before_there_were_sources_is_read() -> None:
+    data = CELL.to_json()
+    del data["source"]
+    assert Cell.from_json(data) == CELL
+
+
 def test_what_a_suite_calls_a_component_is_not() -> None:
     assert replace(CELL, backbone=replace(CELL.backbone, label="other")).run_id == CELL.run_id

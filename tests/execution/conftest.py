@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,14 +81,22 @@ class Workshop:
         parts = self._component("backbone", backbone, {}), self._component("weighting", weighting, changed)
         return Cell(dataset, self.sources.fingerprint(dataset), *parts, trainer, ("auc", "logloss"), seed)
 
+    def heirs(self, seed: int = 0, **changed: Any) -> tuple[Cell, Cell]:
+        """Return a cell and one that builds on it."""
+        source = self.cell(seed, "toy-heir", **changed)
+        return source, replace(self.cell(seed, "toy-heir", builds_on="toy-logistic", **changed), source=source.run_id)
+
     def _component(self, kind: str, name: str, given: Mapping[str, Any]) -> Component:
         entry = self.host.registry.find(kind, name)
         origin = entry.origin
         return Component(name, name, 1, origin.distribution, origin.version, entry.info.resolve(given))
 
-    def execute(self, cells: Sequence[Cell], watcher: Watcher, jobs: int = 2) -> Mapping[str, int]:
+    def execute(
+        self, cells: Sequence[Cell], watcher: Watcher, jobs: int = 2, kept: Sequence[Cell] = ()
+    ) -> Mapping[str, int]:
         options = Options(device="cpu", jobs=jobs)
-        return LocalExecutor(self.host, self.sources, self.store, watcher, options).run("toy@1", cells)
+        executor = LocalExecutor(self.host, self.sources, self.store, watcher, options)
+        return executor.run("toy@1", cells, {cell.run_id: cell for cell in kept})
 
 
 @pytest.fixture(scope="module")

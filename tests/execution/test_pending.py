@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmtl_bench.contracts.cell import STATUSES, Cell, Component
 from rmtl_bench.contracts.errors import UsageError
-from rmtl_bench.execution.pending import missing_cells, statuses_to_retry
+from rmtl_bench.execution.pending import missing_cells, statuses_to_retry, with_sources
 
 
 def _cell(seed, label="w"):
@@ -53,3 +55,35 @@ def test_what_is_missing_has_not_ended_well_and_stands_in_the_plans_order(seeds,
     missing = _seeds(missing_cells([_cell(s) for s in seeds], statuses, "all" if retry else ""))
     expected = [s for s in dict.fromkeys(seeds) if s not in ended or (retry and ended[s] != "ok")]
     assert missing == expected
+
+
+def _heir(source, label="heir"):
+    return replace(_cell(source.seed, label), source=source.run_id, metrics=("logloss",))
+
+
+def _run_order(pending, sources, kept=()):
+    cells = with_sources(pending, {c.run_id: c for c in sources}, {c.run_id for c in kept}.__contains__)
+    return [(cell.seed, cell.weighting.label) for cell in cells]
+
+
+def test_sources_that_are_lacking_are_added_and_come_first_in_their_seed():
+    sources = [_cell(seed, "source") for seed in range(2)]
+    others = [replace(_cell(seed, "other"), metrics=()) for seed in range(2)]
+    pending = [cell for seed in range(2) for cell in (others[seed], _heir(sources[seed]))]
+    assert _run_order(pending, sources, kept=sources) == [(0, "other"), (0, "heir"), (1, "other"), (1, "heir")]
+    assert _run_order(pending, sources, kept=sources[:1]) == [
+        (0, "other"),
+        (0, "heir"),
+        (1, "source"),
+        (1, "other"),
+        (1, "heir"),
+    ]
+
+
+def test_a_source_that_is_pending_itself_is_run_once_and_before_its_heir():
+    source = _cell(0, "source")
+    assert _run_order([_heir(source), source], [source]) == [(0, "source"), (0, "heir")]
+
+
+def test_a_source_that_no_pending_cell_builds_on_is_not_added():
+    assert _run_order([_cell(0, "other")], [_cell(1, "source")]) == [(0, "other")]

@@ -28,13 +28,16 @@ _CELL = st.builds(
     st.dictionaries(_TEXT, _VALUE, max_size=2),
     st.lists(_TEXT, max_size=2).map(tuple),
     st.integers(0, 9),
+    _TEXT,
 )
 
 
 @settings(deadline=None, max_examples=50)
-@given(_CELL, _TEXT)
-def test_a_request_is_one_line_that_reads_back_as_itself(cell, name):
-    request = RunRequest(cell, Path("/table"), Path("/staging") / name, "cuda:1", 2, (Path(f"/plug in/{name}x.py"),))
+@given(_CELL, _TEXT, st.booleans())
+def test_a_request_is_one_line_that_reads_back_as_itself(cell, name, keep):
+    source = None if keep else Path("/runs") / name
+    files = (Path(f"/plug in/{name}x.py"),)
+    request = RunRequest(cell, Path("/table"), Path("/staging") / name, "cuda:1", 2, files, keep, source)
     line = request.to_line()
     assert "\n" not in line
     assert "\r" not in line

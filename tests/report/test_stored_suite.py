@@ -29,9 +29,10 @@ def _cell(weighting: str, seed: int) -> Cell:
     return Cell(dataset, "0" * 16, backbone, other, {}, ("logloss", "auc"), seed)
 
 
-def _publish(store: Store, cell: Cell, status: str = "ok", offset: float = 0.0) -> None:
+def _publish(store: Store, cell: Cell, status: str = "ok", offset: float = 0.0, **facts) -> None:
     staging = store.staging_folder(cell.run_id)
-    write_run(staging, RunRecord(cell.run_id, cell, status, TIME, TIME, {"total": 1.0}, "" if status == "ok" else "no"))
+    error = "" if status == "ok" else "no"
+    write_run(staging, RunRecord(cell.run_id, cell, status, TIME, TIME, {"total": 1.0}, error, facts))
     if status == "ok":
         value = 0.6 + cell.seed / 100 + offset
         rows = [("click", "auc", value, True), ("click", "logloss", value, False), ("click", "auc-gap", value, False)]
@@ -168,3 +169,28 @@ def test_delta_m_is_left_out_until_its_reference_has_a_score(tmp_path):
         save_plan(store, _plan(version, statistics={**STATISTICS, "delta_m": reference}))
     assert read_stored_suite(store, "tiny@1").settings().delta_m_reference == "logistic/plain"
     assert read_stored_suite(store, "tiny@2").settings().delta_m_reference is None
+
+
+def test_warnings_of_its_runs_are_noted_once_each(tmp_path):
+    store = Store.open(tmp_path / "store")
+    for seed, texts in enumerate([["clipped", "slow"], ["clipped"], []]):
+        _publish(store, _cell("equal", seed), warnings=texts)
+    _publish(store, _cell("rmtl", 0), "failed", warnings=["of a run that failed"])
+    _publish(store, _cell("stranger", 0), warnings=["of no concern"])
+    save_plan(store, _plan())
+    notes = read_stored_suite(store, "tiny").settings().notes
+    assert [n for n in notes if "warning" in n] == ["warning from 2 runs: clipped", "warning from 1 run: slow"]
+
+
+def test_a_family_is_a_control_where_the_plan_says_so_and_older_plans_say_nothing(tmp_path):
+    store = Store.open(tmp_path / "store")
+    for seed in range(SEEDS):
+        for offset, weighting in enumerate(WEIGHTINGS.values()):
+            _publish(store, _cell(weighting, seed), offset=offset * (0.02 + seed / 1000))
+    (family,) = STATISTICS["comparisons"]
+    save_plan(store, _plan(1))
+    save_plan(store, _plan(2, statistics={**STATISTICS, "comparisons": [{**family, "control": True}]}))
+    for name, controls in (("tiny@1", set()), ("tiny@2", {"logistic/plain"})):
+        suite = read_stored_suite(store, name)
+        board = build_leaderboard(suite.scores, suite.expected, suite.settings())
+        assert set(board.rows["control"].dropna()) == controls

@@ -119,6 +119,14 @@ def test_a_table_comes_back_to_the_bit(tmp_path_factory, rows):
     assert not np.ma.is_masked(found["value"])
 
 
+def test_diagnostics_come_back_with_their_positions_and_what_is_undefined(tmp_path):
+    columns = {"task": ["pay"] * 2, "quantity": ["weight"] * 2, "value": [math.nan, 0.25], "position": [-1, 3]}
+    write_table(tmp_path, "diagnostics", columns)
+    found = read_table(tmp_path, "diagnostics")
+    assert found["position"].tolist() == [-1, 3]
+    np.testing.assert_array_equal(found["value"], [math.nan, 0.25])
+
+
 def test_predictions_are_kept_as_float32_with_missing_labels(tmp_path):
     columns = {
         "row": np.arange(3),

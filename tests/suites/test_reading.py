@@ -33,6 +33,7 @@ def test_a_suite_is_read_as_it_is_written(suite):
     (family,) = toy.statistics["comparisons"]
     assert family["name"] == "gradients against the sum"
     assert (family["candidates"], family["references"]) == (("*/toy-mgda",), ("*/toy-equal",))
+    assert family["control"] is False
     assert not toy.sample
     assert toy.has_sample
     assert toy.notes == ()
@@ -167,6 +168,13 @@ def test_a_list_that_holds_no_tables_is_refused(edited, key):
 )
 def test_statistics_that_mean_nothing_are_refused(edited, old, new, said):
     assert said in refusal(edited(old, new))
+
+
+def test_a_family_may_be_the_control_of_its_candidates(suite, edited):
+    (family,) = suite('name = "gradients', 'control = true\nname = "gradients').statistics["comparisons"]
+    assert family["control"] is True
+    path = edited('name = "gradients', 'control = "yes"\nname = "gradients')
+    assert "[[comparisons]]: parameter 'control' is 'yes'; it takes true or false" in refusal(path)
 
 
 def test_a_gap_to_the_optimum_may_be_in_the_headline_and_have_a_region(suite):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,9 @@ from rmtl_bench.contracts import (
     LossWeighting,
     Schema,
     SessionTable,
+    Stage,
+    StageContext,
+    StagedWeighting,
     Task,
     TaskLosses,
     Weighted,
@@ -74,6 +78,52 @@ class ToyMGDA(GradientWeighting):
         (a, b), (_, c) = gramian
         first = ((c - b) / (a - 2 * b + c).clamp(min=1e-12)).clamp(0, 1)
         return torch.stack([first, 1 - first])
+
+
+class ToyConstant(LossWeighting):
+    """Weighs the losses by numbers that stay."""
+
+    def __init__(self, tasks: tuple[Task, ...], weights: Tensor) -> None:
+        super().__init__(tasks)
+        self.register_buffer("weights", weights)
+
+    def combine(self, losses: TaskLosses, logits: Tensor, batch: Batch) -> Weighted:
+        return Weighted((losses.mean() * self.weights).sum(), self.weights)
+
+
+class ToyHeir(StagedWeighting):
+    """Draws weights, or inherits them from the run that it builds on; keeps them for its own heirs.
+
+    Without anything to inherit it can be told to raise, or to warn.
+    """
+
+    def __init__(self, tasks: tuple[Task, ...], builds_on: str = "", alone: str = "learn") -> None:
+        super().__init__(tasks)
+        self.builds_on = builds_on
+        self.alone = alone
+
+    def stages(self, context: StageContext) -> Iterator[Stage]:
+        if (context.handed_on is None) != (self.builds_on == ""):
+            raise RuntimeError(f"{self.builds_on!r} was named, and {context.handed_on} handed on")
+        if context.handed_on is None:
+            if self.alone == "raise":
+                raise RuntimeError("the toy was told to raise\nand says more of it")
+            if self.alone == "warn":
+                context.warn("the toy was told to warn")
+            self.weights = 0.5 + torch.rand(len(self.tasks), generator=self.generator)
+        else:
+            self.weights = context.handed_on["weights"].clone()
+        yield context.backbone_stage("train", ToyConstant(self.tasks, self.weights))
+
+    def kept(self) -> Mapping[str, Tensor]:
+        square = self.weights.outer(self.weights)
+        # Views: two share their memory, and one is not contiguous.
+        return {
+            "weights": self.weights,
+            "again": self.weights[:1],
+            "transposed": square[:, :1].T,
+            "scalar": square.sum(),
+        }
 
 
 class ToySessions(Dataset):
@@ -141,6 +191,15 @@ def rmtl_weightings() -> list[WeightingInfo]:
             target=f"{__name__}:ToyMGDA",
             summary="the min-norm point of two gradients",
             requires=frozenset({"shared-parameters"}),
+        ),
+        WeightingInfo(
+            name="toy-heir",
+            target=f"{__name__}:ToyHeir",
+            summary="weights inherited from another run",
+            parameters={
+                "builds_on": Parameter("", "the backbone of the run to inherit from", backbone_of_source=True),
+                "alone": Parameter("learn", "what to do if there is none", choices=("learn", "raise", "warn")),
+            },
         ),
     ]
 

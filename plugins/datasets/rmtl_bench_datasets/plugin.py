@@ -69,6 +69,7 @@ def rmtl_datasets() -> list[DatasetInfo]:
             name="simulated",
             target="rmtl_bench_datasets.simulated:Simulated",
             summary="sessions whose true probabilities are known, so that the best possible score is, too",
+            version=2,
             parameters={
                 "rows": Parameter(50_000, "number of rows", minimum=100),
                 "tasks": Parameter(2, "number of tasks", minimum=1, maximum=20),
@@ -76,7 +77,10 @@ def rmtl_datasets() -> list[DatasetInfo]:
                 "conflict": Parameter(0.3, "0: the tasks agree, 0.5: unrelated, 1: opposed", minimum=0, maximum=1),
                 "dependence": Parameter(0.3, "share of a session in the noise's variance", minimum=0, maximum=1),
                 "signal": Parameter(0.6, "sd of the predictors against noise of sd 1", minimum=0),
-                "session_length": Parameter(5.0, "mean rows of a session", minimum=1),
+                "sessions": Parameter(
+                    "page", "whether a row tells its place in a session", choices=("page", "geometric")
+                ),
+                "session_length": Parameter(5.0, "rows of a page, mean rows of a geometric session", minimum=1),
                 "funnel": Parameter(True, "whether each task is the parent of the next"),
                 "split": _SPLIT,
                 "seed": Parameter(0, "of the data themselves", minimum=0),

@@ -10,12 +10,16 @@ so that P(y_k = 1 | x) = Phi(b_k + eta_k(x)) exactly, whatever the dependence rh
 the label of task k is its event AND the label of task k-1, whose session effects are independent, so that its
 probability is the product of the Phi along the chain. The intercepts b_k make the mean probability of each label its
 rate.
+
+A session is a *page*, ``session_length`` rows of which the field slot counts the places, so that a state tells how much
+of its session is left; or its length is *geometric* and the slot drawn at random, so that no state tells anything of
+what will follow, but for its user.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +80,7 @@ class Simulated(Dataset):
         conflict: float = 0.3,
         dependence: float = 0.3,
         signal: float = 0.6,
+        sessions: str = "page",
         session_length: float = 5.0,
         funnel: bool = True,
         split: Sequence[float] = (0.6, 0.2, 0.2),
@@ -83,7 +88,11 @@ class Simulated(Dataset):
     ) -> None:
         self._rows, self._rates, self._funnel = rows, _rates(rates, tasks, funnel), funnel
         self._conflict, self._dependence, self._signal = conflict, dependence, signal
-        self._session_length, self._shares, self._seed = session_length, check_shares(split), seed
+        self._sessions, self._session_length = sessions, session_length
+        self._shares, self._seed = check_shares(split), seed
+        if sessions == "page" and session_length % 1:
+            raise UsageError(f"parameter 'session_length' is {session_length:g}; a page has a whole number of rows")
+        self._fields = {**_FIELDS, "slot": round(session_length)} if sessions == "page" else _FIELDS
         names = ["click", "purchase", *(f"task-{number}" for number in range(3, tasks + 1))][:tasks]
         parents = [None, *names[:-1]] if funnel else [None] * tasks
         self._tasks = tuple(Task(name, parent) for name, parent in zip(names, parents, strict=True))
@@ -91,20 +100,31 @@ class Simulated(Dataset):
     def build(self, data_dir: Path) -> SessionTable:
         """Return the table; the same parameters give the same table."""
         rows_stream, effect_stream, label_stream = np.random.default_rng(self._seed).spawn(3)
-        rows = _draw_rows(self._rows, self._session_length, rows_stream)
-        predictors = _predictors(rows, len(self._tasks), self._conflict, self._signal, effect_stream)
+        lengths = self._draw_lengths(rows_stream)
+        rows = _draw_rows(self._rows, lengths, self._sessions == "page", rows_stream)
+        predictors = _predictors(rows, self._fields, len(self._tasks), self._conflict, self._signal, effect_stream)
         optimum, own = _calibrated(predictors, self._rates, self._funnel)
         labels = _draw_labels(own, rows.session, self._dependence, label_stream)
         if self._funnel:
             labels = np.logical_and.accumulate(labels, axis=1)
         return self._table(rows, labels, optimum)
 
+    def _draw_lengths(self, stream: np.random.Generator) -> Integers:
+        """Return the lengths of enough sessions."""
+        if self._sessions == "page":
+            length = round(self._session_length)
+            return np.full(-(-self._rows // length), length)
+        lengths = stream.geometric(1 / self._session_length, self._rows)
+        return lengths[: int(np.searchsorted(np.cumsum(lengths), self._rows)) + 1]
+
     def _table(self, rows: _Rows, labels: NDArray[np.bool_], optimum: Floats) -> SessionTable:
         split = _split(rows.time, self._shares)
         order, session, ends = _lay_out(rows, split)
         sizes = np.bincount(split, minlength=3)
         return SessionTable(
-            schema=Schema(tuple(CategoricalField(n, size + 1) for n, size in _FIELDS.items()), NUMERICAL, self._tasks),
+            schema=Schema(
+                tuple(CategoricalField(name, size + 1) for name, size in self._fields.items()), NUMERICAL, self._tasks
+            ),
             categorical=(rows.codes[order] + 1).astype(np.int32),
             numerical=rows.numbers[order].astype(np.float32),
             labels=labels[order].astype(np.float32),
@@ -129,10 +149,8 @@ def _rates(rates: Sequence[float], tasks: int, funnel: bool) -> list[float]:
     return filled
 
 
-def _draw_rows(count: int, session_length: float, stream: np.random.Generator) -> _Rows:
-    """Draw sessions of geometric length, ``count`` rows in all, and put their rows into the order of time."""
-    lengths = stream.geometric(1 / session_length, count)
-    lengths = lengths[: int(np.searchsorted(np.cumsum(lengths), count)) + 1]
+def _draw_rows(count: int, lengths: Integers, pages: bool, stream: np.random.Generator) -> _Rows:
+    """Draw sessions of these lengths, ``count`` rows in all, and put their rows into the order of time."""
     session = np.repeat(np.arange(len(lengths)), lengths)[:count]
     users = max(1, round(len(lengths) * _USERS_PER_SESSION))
     user_of_session = stream.integers(users, size=len(lengths))
@@ -144,6 +162,8 @@ def _draw_rows(count: int, session_length: float, stream: np.random.Generator) -
     per_row = np.column_stack(
         [stream.integers(size, size=count) for size in (*ITEM_FIELDS.values(), CONTEXT_FIELDS["slot"])]
     )
+    if pages:
+        per_row[:, -1] = np.arange(count) - first_of_session[session]
     hour = time // 3_600_000 % 24
     codes = np.column_stack([user_fields[user_of_session[session]], per_row[:, :-1], hour, per_row[:, -1]])
     order = np.lexsort((session, time))
@@ -151,26 +171,28 @@ def _draw_rows(count: int, session_length: float, stream: np.random.Generator) -
     return _Rows(codes[order], numbers, session[order], user_of_session[session][order], time[order])
 
 
-def _predictors(rows: _Rows, tasks: int, conflict: float, signal: float, stream: np.random.Generator) -> Floats:
+def _predictors(
+    rows: _Rows, fields: Mapping[str, int], tasks: int, conflict: float, signal: float, stream: np.random.Generator
+) -> Floats:
     """Return eta [N, K]: each the one before, turned by the angle whose cosine is 1 - 2 ``conflict``."""
     cosine = 1 - 2 * conflict
-    columns = [_standard(_effects(rows, stream))]
+    columns = [_standard(_effects(rows, fields, stream))]
     for _ in range(1, tasks):
-        own = _effects(rows, stream)
+        own = _effects(rows, fields, stream)
         own = _standard(own - columns[-1] * float(np.mean(own * columns[-1])))
         columns.append(_standard(cosine * columns[-1] + np.sqrt(1 - cosine**2) * own))
     return signal * np.column_stack(columns)
 
 
-def _effects(rows: _Rows, stream: np.random.Generator) -> Floats:
+def _effects(rows: _Rows, fields: Mapping[str, int], stream: np.random.Generator) -> Floats:
     """Return a random function of the rows' features, [N]: linear terms and interactions."""
     linear = rows.numbers @ stream.standard_normal(rows.numbers.shape[1])
-    for column, size in enumerate(_FIELDS.values()):
+    for column, size in enumerate(fields.values()):
         linear += stream.standard_normal(size)[rows.codes[:, column]]
     crossed = np.zeros_like(linear)
-    position = {name: column for column, name in enumerate(_FIELDS)}
+    position = {name: column for column, name in enumerate(fields)}
     for left, right in _INTERACTIONS:
-        first, second = stream.standard_normal(_FIELDS[left]), stream.standard_normal(_FIELDS[right])
+        first, second = stream.standard_normal(fields[left]), stream.standard_normal(fields[right])
         crossed += first[rows.codes[:, position[left]]] * second[rows.codes[:, position[right]]]
     share = _INTERACTION_SHARE
     return _standard(np.sqrt(1 - share) * _standard(linear) + np.sqrt(share) * _standard(crossed))

@@ -11,17 +11,45 @@ transitions do not depend on the actions, the reward of *any* action is known ex
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 INSIDE, END, CUT = 0, 1, 2
-_CLIP = 15.0
+"""The values of ``session_end``: the next row continues the session, it ends here, a split boundary cuts it here."""
+CLIP = 15.0
+"""Bound of an action's logit in its reward."""
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """Where each of N rows leads: a view, made of the rows' ``session_end`` alone.
+
+    ``following`` int64 [N], the next row of the session, the row itself where there is none; ``goes_on`` bool [N],
+    whether there is one; ``known`` bool [N], False where a split boundary cuts the session: it did not end there, but
+    what follows is not in this split.
+    """
+
+    following: Tensor
+    goes_on: Tensor
+    known: Tensor
+
+    @classmethod
+    def of(cls, session_end: Tensor) -> Transitions:
+        """Return the transitions of rows in session order with ``session_end`` uint8 [N]."""
+        goes_on = session_end == INSIDE
+        return cls(
+            following=torch.arange(len(session_end), device=session_end.device) + goes_on,
+            goes_on=goes_on,
+            known=session_end != CUT,
+        )
 
 
 def rewards(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return r_k [.., K] of the actions sigmoid(logits) [.., K] for labels [.., K]."""
-    return -F.binary_cross_entropy_with_logits(logits.clamp(-_CLIP, _CLIP), labels, reduction="none")
+    """Return r_k [.., K] of the actions sigmoid(logits) [.., K] for labels [.., K]; soft labels give expectations."""
+    return -F.binary_cross_entropy_with_logits(logits.clamp(-CLIP, CLIP), labels, reduction="none")
 
 
 def discounted_returns(reward: Tensor, session_end: Tensor, discount: float) -> tuple[Tensor, Tensor]:
@@ -31,16 +59,27 @@ def discounted_returns(reward: Tensor, session_end: Tensor, discount: float) -> 
     uint8 [N]. The second value, bool [N], is False on the rows of a session that a split boundary cut:
     what followed is not known.
     """
-    n = len(reward)
-    goes_on = session_end == INSIDE
-    following = torch.arange(n, device=reward.device) + goes_on.long()
-    factor = discount * goes_on.to(reward.dtype).unsqueeze(1)
+    transitions = Transitions.of(session_end)
+    following = transitions.following
+    factor = discount * transitions.goes_on.to(reward.dtype).unsqueeze(1)
     total = reward.clone()
     while bool(factor.any()):
         total = total + factor * total[following]
         factor = factor * factor[following]
         following = following[following]
-    last = torch.arange(n, device=reward.device) + goes_on.long()
-    for _ in range(max(1, n.bit_length())):
+    return total, transitions.known[_last_rows(transitions)]
+
+
+def positions_in_session(session_end: Tensor) -> Tensor:
+    """Return how many rows of the same session and split stand before each row, int64 [N]."""
+    rows = torch.arange(len(session_end), device=session_end.device)
+    starts = torch.ones_like(session_end, dtype=torch.bool)
+    starts[1:] = session_end[:-1] != INSIDE
+    return rows - torch.where(starts, rows, 0).cummax(0).values
+
+
+def _last_rows(transitions: Transitions) -> Tensor:
+    last = transitions.following
+    for _ in range(max(1, len(last).bit_length())):
         last = last[last]
-    return total, session_end[last] == END
+    return last

@@ -1,0 +1,32 @@
+"""What a run keeps for the runs that build on it, as a file of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from rmtl_bench.contracts.errors import StoreError
+
+
+def write_kept(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors of any shape and device by name."""
+    # Copies: the format refuses tensors that share memory, as tied parameters and views do.
+    copies = {name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
+    save_file(copies, path)
+
+
+def read_kept(path: Path, run_id: str) -> dict[str, Tensor]:
+    """Return what :func:`write_kept` wrote, on the CPU.
+
+    Raises :class:`StoreError` naming the run that kept it and the file when that is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise StoreError(f"what the source run {run_id} kept cannot be read: {path}: {reason}") from error
