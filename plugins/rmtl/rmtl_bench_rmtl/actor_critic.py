@@ -5,7 +5,8 @@ DDPG, Lillicrap et al., ICLR 2016, arXiv:1509.02971. Actor (any backbone) and cr
     critics:  minimise  (r + gamma (1 - done) Q'(s', pi'(s')) - Q(s, a))^2      a: the actor's action with noise
     actor:    minimise  - sum_k mean Q_k(s, pi_k(s))                            through the action only
 
-with target networks pi' and Q' that follow by beta after every step. No label enters the actor's loss but through
+with target networks pi' and Q' that follow by beta after every step. A critics' stage with the actor's initial state
+comes first. No label enters the actor's loss but through
 the rewards that the critics have seen.
 
 TD3+BC, Fujimoto and Gu, NeurIPS 2021, arXiv:2106.06860: twin critics with the smaller value in the target, noise on
@@ -122,7 +123,9 @@ class ActorCriticStage(Stage):
 class ActorCritic(StagedWeighting):
     """DDPG; with ``alpha``, ``twin_critics``, ``target_noise`` and ``actor_every``, TD3+BC.
 
-    ``alpha`` 0: no supervised term, the critics' gradient alone. ``pre_train``: begin with a training under equal weights.
+    The critics learn first, until they have converged, while the actor stands still: an actor that follows critics
+    from their first step runs away to actions of which they know nothing. ``alpha`` 0: no supervised term.
+    ``pre_train``: begin with a training of the actor under equal weights.
     """
 
     def __init__(

@@ -7,8 +7,8 @@ Every fault is a switch of its own, on by default; off, the choice is that of :m
 shifted_reward             an environment wrapper maps an action a to (a + 1) / 2 before its reward is computed, but the
                            action stored is a: Q is learnt of another action than it is asked for
 uniform_actions            1: the critics' actions are uniform in [0, 1], while predictions lie near .05
-standardised_ids           the state is standardised batch by batch, ids too, and cut to whole numbers: of most ids -1, 0
-                           and 1 are left, and the next state is standardised by other statistics; weights use raw ids
+standardised_ids           the state is standardised batch by batch, ids too, and cut to whole numbers: of most ids -1,
+                           0 and 1 are left, the next state is standardised by other statistics; weights use raw ids
 action_below_bottom        the action enters as a probability through a linear layer, beside the embeddings
 target_minimum             a target is min(Q', Q) of the *same* task, neither the paper's nor that of twin critics
 dropout_everywhere         critics stay in training mode: dropout is on in targets and in the weights
@@ -35,8 +35,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rmtl_bench.contracts import Batch, FieldEmbedding, ParallelMLP, Schema, StageContext, Task
-from rmtl_bench_rmtl.critic_stage import CriticStage
+from rmtl_bench.contracts import Batch, FieldEmbedding, ParallelMLP, Schema, SplitRows, StageContext, Task
+from rmtl_bench_rmtl.critic_stage import ActedRows, CriticStage
 from rmtl_bench_rmtl.critics import CriticNetwork, Critics
 from rmtl_bench_rmtl.rmtl import RMTL
 from rmtl_bench_rmtl.weights import CriticWeights, SampleWeights
@@ -96,7 +96,7 @@ class OfficialCriticStage(CriticStage):
         """Return the rows, their ids standardised over the batch and cut to whole numbers."""
         return standardised(batch, self._limits()) if self.faults.standardised_ids else batch
 
-    def reward(self, split: Any, batch: Batch, acted: Tensor) -> Tensor:
+    def reward(self, split: ActedRows, batch: Batch, acted: Tensor) -> Tensor:
         """Return the reward of another action than the one given."""
         if self.faults.shifted_reward:
             acted = torch.logit(0.5 * torch.sigmoid(acted) + 0.5, eps=1e-6)
@@ -192,7 +192,8 @@ class OfficialRMTL(RMTL):
         """Return the stage with its faults."""
         return OfficialCriticStage(self._critics[0], context, faults=self, **self.critic_stage_parameters())
 
-    def sample_weights(self, context: StageContext, rows: Any) -> SampleWeights:
+    def sample_weights(self, context: StageContext, rows: SplitRows) -> SampleWeights:
+        """Return weights with dropout on."""
         if self.dropout_everywhere:
             return NoisyWeights(self.tasks, self._critics[0], self.lambda_q)
         return super().sample_weights(context, rows)

@@ -89,12 +89,7 @@ class RMTL(StagedWeighting):
         self.actions = TrainingActions(action_noise, uniform_actions)
         self.importance = importance
         self.architecture: dict[str, Any] = {"shared_bottom": shared_bottom, "twin": twin_critics}
-        self.sizes: dict[str, Any] = {
-            "embedding_dim": embedding_dim,
-            "bottom": bottom,
-            "tower": tower,
-            "dropout": dropout,
-        }
+        self.architecture |= {"embedding_dim": embedding_dim, "bottom": bottom, "tower": tower, "dropout": dropout}
         self.critic_limits: dict[str, Any] = {
             "learning_rate": critic_learning_rate,
             "max_epochs": critic_epochs,
@@ -137,7 +132,7 @@ class RMTL(StagedWeighting):
         """Return critics with an initialisation of the run's own."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(context.seed("critics", paired=True))
-            critics = Critics(context.schema, **self.sizes, **self.architecture)
+            critics = Critics(context.schema, **self.architecture)
         return critics.to(context.device)
 
     def new_critic_stage(self, context: StageContext) -> CriticStage:
@@ -169,6 +164,7 @@ class RMTL(StagedWeighting):
         return self.sample_weights(context, context.train)
 
     def sample_weights(self, context: StageContext, rows: SplitRows) -> SampleWeights:
+        """Return what gives the weights of a split's rows."""
         if self.form == "return":
             return ReturnWeights(self.tasks, rows, context.predict(rows), self.lambda_q, self.discount)
         return OF_CRITICS[self.form](self.tasks, self._critics[0], self.lambda_q)
