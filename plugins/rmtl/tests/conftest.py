@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +17,7 @@ from rmtl_bench.contracts import (
     CategoricalField,
     Cell,
     Component,
+    Evaluation,
     FieldEmbedding,
     Schema,
     SessionTable,
@@ -49,8 +50,13 @@ class Actor(Backbone):
 
 @pytest.fixture(scope="session")
 def make_table() -> Callable[..., SessionTable]:
-    def make(tasks: int = 2, *, missing: bool = False) -> SessionTable:
-        """200 rows in sessions of 1 to 5; a boundary of the splits cuts a session on either side."""
+    def make(
+        tasks: int = 2, *, missing: bool = False, optimum: bool = False, single_rows: bool = False
+    ) -> SessionTable:
+        """200 rows in sessions of 1 to 5; a boundary of the splits cuts a session on either side.
+
+        ``optimum``: with the labels' true probabilities. ``single_rows``: every session has one row, none is cut.
+        """
         rng = np.random.default_rng(3)
         sizes, n = (120, 40, 40), 200
         session = np.repeat(np.arange(n), rng.integers(1, 6, n))[:n]
@@ -58,8 +64,11 @@ def make_table() -> Callable[..., SessionTable]:
         for last in (119, 159):
             session[last + 1 :] += session[last] == session[last + 1]
             end[last] = CUT
+        if single_rows:
+            session, end = np.arange(n), np.full(n, END, dtype=np.uint8)
         level = rng.integers(1, 6, n)
-        labels = rng.random((n, tasks)) < 0.16 * level[:, None]
+        probability = np.repeat(0.16 * level[:, None], tasks, axis=1)
+        labels = rng.random((n, tasks)) < probability
         mask = rng.random((n, tasks)) < 0.7
         return SessionTable(
             schema=Schema((CategoricalField("level", 6),), ("x",), tuple(Task(f"t{k}") for k in range(tasks))),
@@ -72,6 +81,7 @@ def make_table() -> Callable[..., SessionTable]:
             session_end=end,
             split_sizes=sizes,
             label_mask=mask if missing else None,
+            optimum=probability.astype(np.float32) if optimum else None,
         )
 
     return make
@@ -80,10 +90,18 @@ def make_table() -> Callable[..., SessionTable]:
 @pytest.fixture(scope="session")
 def make_trainer(make_table: Callable[..., SessionTable]) -> Callable[..., Trainer]:
     def make(
-        weighting: Weighting, *, label: str = "w", seed: int = 0, missing: bool = False, **settings: Any
+        weighting: Weighting,
+        *,
+        label: str = "w",
+        seed: int = 0,
+        missing: bool = False,
+        optimum: bool = False,
+        single_rows: bool = False,
+        handed_on: Mapping[str, Tensor] | None = None,
+        **settings: Any,
     ) -> Trainer:
         """As a run builds it: ``label`` tells the weightings of two runs apart, everything else is the same."""
-        table = make_table(len(weighting.tasks), missing=missing)
+        table = make_table(len(weighting.tasks), missing=missing, optimum=optimum, single_rows=single_rows)
         named = {name: Component(name, name, 1, "toy", "1") for name in ("data", "actor", label)}
         settings = {"batch_size": 32, "learning_rate": 0.02, "max_epochs": 4, **settings}
         cell = Cell(named["data"], "0", named["actor"], named[label], settings, ("auc",), seed)
@@ -92,7 +110,8 @@ def make_trainer(make_table: Callable[..., SessionTable]) -> Callable[..., Train
             torch.manual_seed(streams.init())
             backbone = Actor(table.schema)
         train, valid = (DeviceRows(table, split, torch.device("cpu")) for split in ("train", "valid"))
-        return Trainer(backbone, weighting, train, valid, TrainerSettings.resolve(settings), streams)
+        resolved = TrainerSettings.resolve(settings)
+        return Trainer(backbone, weighting, train, valid, resolved, streams, handed_on=handed_on)
 
     return make
 
@@ -112,6 +131,7 @@ def make_rows() -> Callable[..., SplitRows]:
         session_end: Sequence[int],
         labels: Sequence[Sequence[float]],
         label_mask: Sequence[Sequence[bool]] | None = None,
+        optimum: Sequence[Sequence[float]] | None = None,
     ) -> SplitRows:
         """Rows whose only field and only number tell them apart: row i has id i and the number i."""
         n, tasks = len(labels), len(labels[0])
@@ -127,6 +147,7 @@ def make_rows() -> Callable[..., SplitRows]:
             session_end=end,
             split_sizes=(n, 0, 0),
             label_mask=None if label_mask is None else np.array(label_mask),
+            optimum=None if optimum is None else np.array(optimum, dtype=np.float32),
         )
         rows = DeviceRows(table, "train", torch.device("cpu"))
         rows.schema = table.schema  # type: ignore[attr-defined]
@@ -137,8 +158,12 @@ def make_rows() -> Callable[..., SplitRows]:
 
 @pytest.fixture(scope="session")
 def make_context() -> Callable[..., StageContext]:
-    def make(rows: SplitRows, logits: Tensor, seed: int = 0) -> Any:
-        """What a critic stage asks for, where train and valid are one and the actor's logits are given."""
+    def make(rows: SplitRows, logits: Tensor, seed: int = 0, handed_on: Mapping[str, Tensor] | None = None) -> Any:
+        """What a critic stage asks for, where train and valid are one and the actor's logits are given.
+
+        What it is told by ``warn`` stands in ``warnings``.
+        """
+        warnings: list[str] = []
         return SimpleNamespace(
             schema=rows.schema,  # type: ignore[attr-defined]
             train=rows,
@@ -146,7 +171,12 @@ def make_context() -> Callable[..., StageContext]:
             device=torch.device("cpu"),
             evaluation_batch_size=2,
             predict=lambda rows: logits,
-            seed=lambda stream: seed,
+            # As in a run, every stream has a seed of its own, and a paired one does not equal the unpaired.
+            seed=lambda stream, *, paired=False: 1000 * seed + 2 * len(stream) + paired,
+            handed_on=handed_on,
+            warnings=warnings,
+            warn=warnings.append,
+            validate=lambda: Evaluation(0.0),
         )
 
     return make
