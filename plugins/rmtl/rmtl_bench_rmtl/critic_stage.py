@@ -124,10 +124,10 @@ class CriticStage(Stage):
     def importance_weights(self, batch: Batch) -> Tensor:
         """Return weights [B, K] under which a batch's positives and negatives count the same.
 
-        w = y (B + 2) / (2 (P + 1)) + (1 - y) (B + 2) / (2 (B - P + 1)), P positives of B rows.
+        w = y (B + 2) / (2 (P + 1)) + (1 - y) (B + 2) / (2 (B - P + 1)), P positives of B known labels.
         """
-        rows = len(batch)
         positives = batch.labels.sum(0)
+        rows = len(batch) if batch.label_mask is None else batch.label_mask.sum(0)
         positive = (rows + 2) / (2 * (positives + 1))
         negative = (rows + 2) / (2 * (rows - positives + 1))
         return torch.where(batch.labels > 0.5, positive, negative)
