@@ -155,7 +155,7 @@ class RMTL(StagedWeighting):
         try:
             self._critics[0].load_state_dict(dict(context.handed_on))
         except RuntimeError as error:
-            first = str(error).splitlines()[-1].strip()
+            first = str(error).splitlines()[1].strip()
             raise DataError(f"the critics handed on from backbone {self.critic_from!r} do not fit: {first}") from error
 
     def _fine_tune_weights(self, context: StageContext) -> LossWeighting:
