@@ -162,9 +162,11 @@ class CriticStage(Stage):
 
 @torch.no_grad()
 def soft_update(target: torch.nn.Module, source: torch.nn.Module, beta: float) -> None:
-    """Move ``target`` a share ``beta`` of the way to ``source``: phi' <- beta phi + (1 - beta) phi'."""
+    """Move ``target`` a share ``beta`` of the way to ``source``, phi' <- beta phi + (1 - beta) phi'; copy buffers."""
     for old, new in zip(target.parameters(), source.parameters(), strict=True):
         old.lerp_(new, beta)
+    for old, new in zip(target.buffers(), source.buffers(), strict=True):
+        old.copy_(new)
 
 
 def correlations(values: Tensor, others: Tensor, where: Tensor) -> list[float]:

@@ -16,6 +16,7 @@ weight-mean, -q05, -q50, -q95    of omega, over all rows and by position in the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -94,11 +95,17 @@ def _best_action_correlation(critics: Critics, rows: SplitRows, optimum: Tensor,
     some = torch.arange(0, len(rows), 1 + len(rows) // _GRID_ROWS, device=optimum.device)
     best = torch.cat([best_actions(critics, rows, positions) for positions in some.split(batch_size)]).cpu()
     truth = optimum[some].cpu()
-    # Where the best action is the same everywhere, no rank means anything.
+    # Where either is the same everywhere, no rank means anything.
     return [
-        float(spearmanr(best[:, k], truth[:, k]).statistic) if bool((best[:, k] != best[0, k]).any()) else float("nan")
+        float(spearmanr(best[:, k], truth[:, k]).statistic)
+        if _varies(best[:, k]) and _varies(truth[:, k])
+        else math.nan
         for k in range(best.shape[1])
     ]
+
+
+def _varies(values: Tensor) -> bool:
+    return bool((values != values[0]).any())
 
 
 def _mean(values: Tensor, known: Tensor) -> list[float]:

@@ -107,7 +107,11 @@ class OfficialCriticStage(CriticStage):
         value = super().next_values(target, following, logits)
         if not self.faults.target_minimum:
             return value
-        return torch.minimum(value, self.critics.pessimistic(following, logits))
+        training = self.critics.training
+        self.critics.train(training and self.faults.dropout_everywhere)
+        current = self.critics.pessimistic(following, logits)
+        self.critics.train(training)
+        return torch.minimum(value, current)
 
     def after_step(self) -> None:
         """Move the target after some of the steps."""
@@ -144,7 +148,10 @@ class NoisyWeights(CriticWeights):
     def values(self, logits: Tensor, batch: Batch) -> Tensor:
         """Return Q [B, K] of a random part of the critics' units."""
         critics = self._critics[0].train()
-        values: Tensor = critics(batch, logits)
+        # A stream of its own: the actor's dropout has to stay that of its control.
+        with torch.random.fork_rng(devices=[logits.device] if logits.is_cuda else []):
+            torch.manual_seed(int(torch.randint(2**62, (), generator=self.generator)))
+            values: Tensor = critics(batch, logits)
         critics.eval()
         return values
 

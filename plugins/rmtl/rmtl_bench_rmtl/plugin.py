@@ -104,7 +104,12 @@ def rmtl_weightings() -> Iterable[WeightingInfo]:
             "rmtl-cw", "constant", "RMTL's control: the same training of the actor, but every weight is 1", _FINE_TUNE
         ),
         _variant("rmtl-wl", "label", "RMTL's ablation WL: weights 1 - lambda * label * Q", _RMTL),
-        _variant("rmtl-nlc", "negative", "RMTL's ablation NLC: weights -Q, no linear combination", _RMTL),
+        _variant(
+            "rmtl-nlc",
+            "negative",
+            "RMTL's ablation NLC: weights -Q, no linear combination",
+            {name: parameter for name, parameter in _RMTL.items() if name not in _LAMBDA},
+        ),
         _variant(
             "rmtl-mc",
             "return",
@@ -116,6 +121,7 @@ def rmtl_weightings() -> Iterable[WeightingInfo]:
             name="rmtl-official",
             target="rmtl_bench_rmtl.official:OfficialRMTL",
             summary="RMTL with the published code's choices, each a switch",
+            version=2,
             paper=_PAPER,
             parameters={**_RMTL, **_AS_PUBLISHED, **_FAULTS},
             requires=frozenset({"sessions"}),

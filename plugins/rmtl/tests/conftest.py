@@ -32,6 +32,9 @@ from rmtl_bench.training.streams import Streams
 from rmtl_bench.training.trainer import Trainer
 from rmtl_bench_rmtl.critics import Critics
 
+# Threads would fight over the cores, and small tensors gain nothing by them.
+torch.set_num_threads(1)
+
 CRITICS: dict[str, Any] = {"embedding_dim": 3, "bottom": (8,), "tower": (4,), "dropout": 0.2}
 INSIDE, END, CUT = 0, 1, 2
 
