@@ -56,6 +56,15 @@ def test_without_missing_labels_there_is_no_mask(table):
     assert next(rows.batches(2)).label_mask is None
 
 
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_true_probabilities_are_the_splits_and_none_where_they_are_unknown(table, split):
+    known = np.linspace(0, 1, 24, dtype=np.float32).reshape(12, 2)
+    rows = DeviceRows(replace(table, optimum=known), split, CPU)
+    assert rows.optimum.dtype == torch.float32
+    np.testing.assert_array_equal(rows.optimum, known[table.split(split)])
+    assert DeviceRows(replace(table, optimum=None), split, CPU).optimum is None
+
+
 def test_a_memory_mapped_table_is_copied(table, tmp_path):
     save_table(table, tmp_path / "t")
     rows = DeviceRows(load_table(tmp_path / "t"), "train", CPU)

@@ -77,18 +77,22 @@ def test_two_packages_that_claim_one_name_are_refused_with_both_names(
     assert "rival" in done.stderr
 
 
-def test_the_excerpt_is_that_of_the_published_leaderboard():
-    excerpt = re.search(r"<!-- excerpt of (\S+) -->\n(.*?)<!-- end of excerpt -->", README, re.DOTALL)
-    assert excerpt
-    published = (ROOT / excerpt[1]).read_text(encoding="utf-8").splitlines()
-    quoted = [line for line in excerpt[2].splitlines() if line]
-    assert len(quoted) > 10
-    assert [line for line in quoted if line.removeprefix("#") not in published and line not in published] == []
+@pytest.mark.parametrize(("page", "excerpts"), [("README.md", 2), ("docs/rmtl.md", 4)])
+def test_excerpts_are_those_of_published_results(page, excerpts):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = re.findall(r"<!-- excerpt of (\S+) -->\n(.*?)<!-- end of excerpt -->", text, re.DOTALL)
+    assert len(found) == excerpts
+    for source, excerpt in found:
+        published = (ROOT / source).read_text(encoding="utf-8").splitlines()
+        quoted = [line for line in excerpt.splitlines() if line]
+        assert len(quoted) > 4
+        assert [line for line in quoted if line.removeprefix("#") not in published and line not in published] == []
 
 
-def test_every_link_into_the_checkout_leads_somewhere():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert "://" in target or (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", ["README.md", "docs/rmtl.md", "plugins/rmtl/README.md"])
+def test_every_link_into_the_checkout_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
+        assert "://" in target or ((ROOT / page).parent / target).exists(), target
 
 
 def test_every_shell_block_is_found_by_the_checks():

@@ -1,19 +1,67 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from rmtl_bench.contracts.cell import Component
+from rmtl_bench.data.storage import load_table
 from rmtl_bench.execution.process import RunProcess
 from rmtl_bench.execution.publish import publish_run
 from rmtl_bench.execution.request import RunRequest
 from rmtl_bench.execution.worker import make_run
-from rmtl_bench.store.run_files import read_run
+from rmtl_bench.store.run_files import read_run, read_table
+
+TALKER = """
+from rmtl_bench import Parameter, WeightingInfo, hookimpl
+from rmtl_bench.contracts import Diagnostic, LossWeighting, Weighted
+
+
+class Talker(LossWeighting):
+    # Counts what happens to it, warns, and tells what it saw when it was asked.
+
+    def __init__(self, tasks, talks=True):
+        super().__init__(tasks)
+        self.talks, self.trained, self.asked = talks, 0, 0
+
+    def stages(self, context):
+        context.warn("the talker begins")
+        yield from super().stages(context)
+
+    def combine(self, losses, logits, batch):
+        self.trained += 1
+        mean = losses.mean()
+        return Weighted(mean.sum(), mean.new_ones(len(mean)))
+
+    def diagnose(self, context, rows):
+        self.asked += 1
+        context.warn("the talker begins")
+        context.warn("the talker was asked")
+        predicted = context.predict(rows).double().sigmoid().mean(0)
+        seen = {"rows": [len(rows)] * 2, "positives": rows.labels.sum(0).tolist(), "predicted": predicted.tolist()}
+        seen |= {"optimum": rows.optimum.double().mean(0).tolist(), "asked": [self.asked] * 2}
+        seen |= {"trained": [self.trained] * 2}
+        if not self.talks:
+            return
+        for quantity, values in seen.items():
+            for task, value in zip(self.tasks, values):
+                yield Diagnostic(task.name, quantity, value)
+        yield Diagnostic("pay", "undefined", float("nan"), 2)
+
+
+@hookimpl
+def rmtl_weightings():
+    talks = Parameter(True, "whether it says anything")
+    target = f"{__name__}:Talker"
+    return [WeightingInfo(name="talker", target=target, summary="tells what it saw", parameters={"talks": talks})]
+"""
 
 PARENT = """
 import sys, time
@@ -41,6 +89,24 @@ def request_for(workshop, tmp_path):
     return request_for
 
 
+@pytest.fixture
+def talked(workshop, request_for, tmp_path):
+    """A finished run of a weighting that diagnoses itself: its request and its record."""
+
+    def talked(**parameters):
+        plugin = tmp_path / "talker.py"
+        plugin.write_text(TALKER)
+        cell = dataclasses.replace(workshop.cell(), weighting=Component("talker", "talker", 1, "t", "1", parameters))
+        request = request_for(cell)
+        request = dataclasses.replace(request, plugin_files=(*request.plugin_files, plugin))
+        make_run(request, lambda event: None)
+        record = read_run(request.staging)
+        assert record.error == ""
+        return request, record
+
+    return talked
+
+
 @pytest.fixture(autouse=True)
 def _same_threads():
     threads = torch.get_num_threads()
@@ -55,6 +121,41 @@ def test_events_are_told_and_the_folder_is_written(workshop, request_for):
     assert (record.status, record.error, record.run_id) == ("ok", "", request.cell.run_id)
     assert [event["epoch"] for event in events] == list(range(1, len(events) + 1))
     assert (request.staging / "predictions.parquet").exists()
+
+
+def test_a_weighting_is_asked_once_after_training_what_it_says_of_the_test_split(talked):
+    request, record = talked()
+    table = load_table(request.table)
+    test = table.split("test")
+    columns = read_table(request.staging, "diagnostics")
+    assert list(columns) == ["task", "quantity", "value", "position"]
+    rows = dict(zip(zip(columns["quantity"], columns["task"], strict=True), columns["value"], strict=True))
+    predictions = read_table(request.staging, "predictions")
+    steps = sum(stage["steps"] for stage in record.facts["stages"])
+    for k, task in enumerate(("click", "pay")):
+        assert rows["rows", task] == test.stop - test.start == len(predictions["row"])
+        assert rows["positives", task] == table.labels[test][:, k].sum()
+        assert rows["optimum", task] == pytest.approx(table.optimum[test][:, k].mean(dtype=np.float64))
+        assert rows["predicted", task] == pytest.approx(predictions[f"score_{task}"].mean(dtype=np.float64), abs=1e-6)
+        assert (rows["asked", task], rows["trained", task]) == (1, steps)
+    assert np.isnan(rows["undefined", "pay"])
+    assert columns["position"].tolist() == [-1] * 12 + [2]
+
+
+def test_of_a_weighting_that_says_nothing_no_diagnostics_are_written(workshop, request_for, talked):
+    silent, _ = talked(talks=False)
+    plain = request_for(workshop.cell())
+    make_run(plain, lambda event: None)
+    for request in (silent, plain):
+        assert (request.staging / "metrics.parquet").exists()
+        assert not (request.staging / "diagnostics.parquet").exists()
+
+
+def test_warnings_of_training_and_diagnosis_are_stored_with_the_run_once(workshop, request_for, talked):
+    assert talked()[1].facts["warnings"] == ["the talker begins", "the talker was asked"]
+    plain = request_for(workshop.cell())
+    make_run(plain, lambda event: None)
+    assert read_run(plain.staging).facts["warnings"] == []
 
 
 @pytest.mark.parametrize(("behaviour", "status"), [("raise", "failed"), ("diverge", "diverged")])

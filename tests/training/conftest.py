@@ -64,6 +64,7 @@ def make_trainer(toy: SimpleNamespace, table: SessionTable, make_cell: MakeCell)
         backbone: Callable[..., Backbone] | None = None,
         data: SessionTable | None = None,
         observer: Callable[..., None] | None = None,
+        handed_on: Mapping[str, torch.Tensor] | None = None,
         **settings: Any,
     ) -> Trainer:
         used = table if data is None else data
@@ -80,6 +81,7 @@ def make_trainer(toy: SimpleNamespace, table: SessionTable, make_cell: MakeCell)
             TrainerSettings.resolve({**SETTINGS, **settings}),
             streams,
             observer,
+            handed_on,
         )
 
     return make

@@ -60,6 +60,40 @@ def test_the_best_epochs_weights_are_kept_and_restored(run):
     assert stage.module.weight.item() == stage.seen[1] != stage.seen[3]
 
 
+@pytest.mark.parametrize(
+    ("scores", "limit", "ended_by"),
+    [
+        ([0.5, 0.4, 0.4], 20, "no-improvement"),
+        # What patience would end in the last epoch anyway had its chance: it is no improvement.
+        ([0.5, 0.4, 0.4], 3, "no-improvement"),
+        ([0.5, 0.4, 0.4], 2, "max-epochs"),
+        ([0.5, 0.6], 2, "max-epochs"),
+    ],
+)
+def test_a_stage_is_told_what_ended_it(run, scores, limit, ended_by):
+    assert _Scripted([]).ended_by == ""
+    stage, summary = run(scores, limit=limit)
+    assert stage.ended_by == summary.ended_by == ended_by
+
+
+def test_what_ended_a_stage_is_known_before_the_next_is_asked_for(make_trainer, table):
+    class Two(StagedWeighting):
+        def __init__(self, tasks):
+            super().__init__(tasks)
+            self.seen = []
+
+        def stages(self, context):
+            for scores in ([0.5, 0.4, 0.4], [0.1, 0.2, 0.3]):
+                stage = _Scripted(scores)
+                self.seen.append(stage.ended_by)
+                yield stage
+                self.seen.append(stage.ended_by)
+
+    weighting = Two(table.schema.tasks)
+    make_trainer(weighting, max_epochs=3, patience=2, batch_size=999).run()
+    assert weighting.seen == ["", "no-improvement", "", "max-epochs"]
+
+
 def test_an_equal_score_is_no_improvement(run):
     stage, summary = run([0.5, 0.5, 0.5])
     assert (summary.epochs, summary.best_epoch) == (3, 1)

@@ -17,6 +17,7 @@ def _seeds(cell):
         "init": streams.init(),
         "order": streams.order("train", 1),
         "dropout": streams.dropout("train", 1),
+        "paired": streams.paired("weighting"),
         "weighting": streams.weighting("weighting"),
     }
 
@@ -24,7 +25,7 @@ def _seeds(cell):
 @pytest.mark.parametrize(
     ("change", "shared"),
     [
-        ({"weighting": "other"}, {"init", "order", "dropout"}),
+        ({"weighting": "other"}, {"init", "order", "dropout", "paired"}),
         ({"backbone": "other"}, {"order"}),
         ({"fingerprint": "other"}, set()),
         ({"seed": 1}, set()),
@@ -33,6 +34,24 @@ def _seeds(cell):
 def test_each_stream_depends_on_what_it_should_and_on_nothing_else(make_cell, change, shared):
     one, other = _seeds(make_cell()), _seeds(make_cell(**change))
     assert {name for name in one if one[name] == other[name]} == shared
+
+
+def test_a_run_that_builds_on_another_has_draws_of_its_own_and_shares_the_rest(make_cell):
+    one, other = _seeds(make_cell()), _seeds(dataclasses.replace(make_cell(), source="0" * 16))
+    assert {name for name in one if one[name] != other[name]} == {"weighting"}
+
+
+@pytest.mark.parametrize("name", ["", "init", "order", "dropout", "weighting", "train", "critics"])
+def test_no_stream_is_another_even_under_its_name(make_cell, name):
+    streams = Streams(make_cell())
+    seeds = [streams.init(), streams.order(name, 1), streams.dropout(name, 1), streams.paired(name)]
+    assert len({*seeds, streams.weighting(name)}) == 5
+
+
+def test_paired_streams_differ_by_name(make_cell):
+    streams = Streams(make_cell())
+    assert streams.paired("critics") == Streams(make_cell(weighting="other")).paired("critics")
+    assert streams.paired("critics") != streams.paired("actions")
 
 
 def test_what_a_suite_calls_things_changes_no_stream(make_cell):
@@ -45,6 +64,7 @@ def test_parameters_of_the_backbone_change_its_initialisation_and_keep_the_order
     cell = make_cell()
     wide = dataclasses.replace(cell, backbone=Component("logistic", "logistic", 1, "toy", "1", {"width": 8}))
     assert _seeds(wide)["init"] != _seeds(cell)["init"]
+    assert _seeds(wide)["paired"] != _seeds(cell)["paired"]
     assert _seeds(wide)["order"] == _seeds(cell)["order"]
 
 
@@ -60,6 +80,7 @@ def test_seeds_are_those_of_earlier_versions(make_cell):
         "init": 6734721606084371258,
         "order": 1735425818112393334,
         "dropout": 5240414578889875606,
+        "paired": 726264195578998110,
         "weighting": 8526178680663232909,
     }
 
@@ -68,5 +89,6 @@ def test_seeds_are_those_of_earlier_versions(make_cell):
 @given(name=st.text(max_size=5), epoch=st.integers(1, 100))
 def test_a_seed_is_one_that_torch_takes(make_cell, name, epoch):
     streams = Streams(make_cell())
-    for seed in (streams.order(name, epoch), streams.dropout(name, epoch), streams.weighting(name)):
+    seeds = streams.order(name, epoch), streams.dropout(name, epoch), streams.paired(name), streams.weighting(name)
+    for seed in seeds:
         assert torch.Generator().manual_seed(seed).initial_seed() == seed

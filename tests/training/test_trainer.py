@@ -261,6 +261,116 @@ def test_parameters_and_buffers_of_a_weighting_are_trained_and_restored_with_the
     assert groups[1]["weight_decay"] == 0.0
 
 
+class _Nesting(StagedWeighting):
+    """Random weights in two stages, each from a weighting of its own; notes what it was handed on."""
+
+    def __init__(self, tasks):
+        super().__init__(tasks)
+        self.handed_on = "nobody asked"
+
+    def stages(self, context):
+        self.handed_on = context.handed_on
+        yield context.backbone_stage("first", _Noise(self.tasks), max_epochs=1)
+        yield context.backbone_stage("second", _Noise(self.tasks), max_epochs=1)
+
+
+@pytest.fixture
+def nested_weights(make_trainer, make_cell, table):
+    """The mean weights that a run used, of the first stage and of the second."""
+
+    def used(**cell):
+        weights = make_trainer(_Nesting(table.schema.tasks), make_cell(**cell)).run().weights
+        assert weights["stage"] == ["first", "first", "second", "second"]
+        return weights["mean"][:2], weights["mean"][2:]
+
+    return used
+
+
+def test_a_nested_weighting_draws_the_same_in_the_same_run_whatever_was_drawn_before(nested_weights):
+    torch.manual_seed(1)
+    one = nested_weights()
+    torch.manual_seed(2)
+    assert nested_weights() == one
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"weighting": "other"}, {"backbone": "other"}, {"fingerprint": "g"}])
+def test_nested_weightings_of_two_runs_or_stages_draw_differently(nested_weights, change):
+    first, second = nested_weights()
+    assert first != second
+    assert not {*first, *second} & {weight for stage in nested_weights(**change) for weight in stage}
+
+
+def test_a_nested_weighting_is_seeded_apart_from_the_one_that_it_is_nested_in(make_trainer, table):
+    outer, inner = _Nesting(table.schema.tasks), _Noise(table.schema.tasks)
+    trainer = make_trainer(outer)
+    trainer.run()
+    trainer.backbone_stage("first", inner)
+    assert inner.generator.initial_seed() == trainer.seed("weighting/first")
+    assert inner.generator.initial_seed() != outer.generator.initial_seed() == trainer.seed("weighting")
+
+
+def test_a_nested_weighting_is_moved_to_the_device(make_trainer, table):
+    class Holding(_Halves):
+        def __init__(self, tasks):
+            super().__init__(tasks)
+            self.scale = nn.Parameter(torch.zeros(len(tasks)))
+            self.register_buffer("steps", torch.tensor(0))
+
+    trainer, nested = make_trainer(), Holding(table.schema.tasks)
+    # A device that every machine has, and that is not where the weighting was made.
+    trainer.device = torch.device("meta")
+    trainer.backbone_stage("s", nested)
+    assert {nested.scale.device, nested.steps.device} == {trainer.device}
+    assert nested.generator.device.type == "cpu"
+
+
+def test_a_paired_seed_is_that_of_any_weighting_and_another_is_not(make_trainer, make_cell):
+    one, other, elsewhere, again = (
+        make_trainer(cell=cell)
+        for cell in (make_cell(), make_cell(weighting="other"), make_cell(backbone="other"), make_cell(seed=1))
+    )
+    assert one.seed("critics", paired=True) == other.seed("critics", paired=True)
+    assert one.seed("critics") != other.seed("critics")
+    seeds = [trainer.seed("critics", paired=paired) for trainer in (one, elsewhere, again) for paired in (True, False)]
+    assert len({*seeds, one.seed("actions", paired=True)}) == 7
+
+
+def test_what_is_handed_on_reaches_the_stages(make_trainer, table):
+    handed = {"weights": torch.ones(2)}
+    for given in (None, handed):
+        weighting = _Nesting(table.schema.tasks)
+        make_trainer(weighting, handed_on=given).run()
+        assert weighting.handed_on is given
+
+
+def test_validation_at_any_time_is_what_the_stage_reports(make_trainer):
+    records = []
+    trainer = make_trainer(observer=records.append, max_epochs=8)
+    start = trainer.validate()
+    (stage,) = trainer.run().stages
+    after = trainer.validate()
+    best = records[stage.best_epoch - 1]
+    assert after.score == stage.best_score == best.score
+    assert dict(after.values) == dict(best.values)
+    assert set(after.values) == {(task, metric) for task in ("click", "pay") for metric in ("auc", "logloss")}
+    assert start.score != after.score
+    assert trainer.backbone_stage("again", trainer.weighting).evaluate() == after
+
+
+def test_a_warning_is_kept_once_and_in_order(make_trainer, table):
+    class Anxious(_Nesting):
+        def stages(self, context):
+            for text in ("two", "one", "two"):
+                context.warn(text)
+            yield from super().stages(context)
+            context.warn("one")
+            context.warn("three")
+
+    history = make_trainer(Anxious(table.schema.tasks)).run()
+    assert history.warnings == ["two", "one", "three"]
+    assert make_trainer().run().warnings == []
+
+
 def test_what_is_no_weighting_for_a_backbone_is_refused(make_trainer, toy, table):
     trainer = make_trainer()
     with pytest.raises(PluginError, match="_Staged is neither a loss weighting nor a gradient weighting"):

@@ -91,7 +91,7 @@ class Simulated(Dataset):
         self._sessions, self._session_length = sessions, session_length
         self._shares, self._seed = check_shares(split), seed
         if sessions == "page" and session_length % 1:
-            raise UsageError(f"parameter 'session_length' is {session_length:g}; a page has a whole number of rows")
+            raise UsageError(f"parameter 'session_length' is {session_length}; a page has a whole number of rows")
         self._fields = {**_FIELDS, "slot": round(session_length)} if sessions == "page" else _FIELDS
         names = ["click", "purchase", *(f"task-{number}" for number in range(3, tasks + 1))][:tasks]
         parents = [None, *names[:-1]] if funnel else [None] * tasks

@@ -77,6 +77,7 @@ def test_capabilities_say_what_can_go_together():
         ("simulated", {"rows": 10}),
         ("simulated", {"tasks": 0}),
         ("simulated", {"conflict": 1.5}),
+        ("simulated", {"sessions": "week"}),
         ("simulated", {"session_length": 0.5}),
     ],
 )

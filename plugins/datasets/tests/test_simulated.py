@@ -26,6 +26,19 @@ def standard_error(residuals, session):
     return float(np.sqrt(np.sum(np.bincount(session, residuals) ** 2)))
 
 
+def places(table):
+    """Return the place of each row in its session and split from 0, and how many rows of it are left behind the row."""
+    last = np.flatnonzero(table.session_end)
+    lengths = np.diff(last, prepend=-1)
+    place = np.arange(len(table)) - np.repeat(last - lengths + 1, lengths)
+    return place, np.repeat(lengths, lengths) - 1 - place
+
+
+def slots(table):
+    """Return the field slot, counted from 0."""
+    return table.categorical[:, FIELDS.index("slot")] - 1
+
+
 def predictors(table, funnel):
     """Return b_k + eta_k from the optimum."""
     own = table.optimum.astype(np.float64)
@@ -37,14 +50,17 @@ def predictors(table, funnel):
 # The optimum
 
 
+@pytest.mark.parametrize("sessions", ["page", "geometric"])
 @pytest.mark.parametrize("dependence", [0.0, 0.6])
 @pytest.mark.parametrize("funnel", [True, False])
-def test_the_optimum_is_calibrated_as_a_whole_and_by_decile(simulate, dependence, funnel):
-    table = simulate(rows=30_000, rates=(0.3, 0.1), dependence=dependence, funnel=funnel, seed=2)
-    residuals = table.labels - table.optimum.astype(np.float64)
+def test_the_optimum_is_calibrated_as_a_whole_by_decile_and_at_every_place(simulate, sessions, dependence, funnel):
+    table = simulate(rows=30_000, rates=(0.3, 0.1), dependence=dependence, sessions=sessions, funnel=funnel, seed=2)
+    residuals, place = table.labels - table.optimum.astype(np.float64), places(table)[0]
     for task in range(2):
         order = np.argsort(table.optimum[:, task])
-        for rows in (order, *np.array_split(order, 10)):
+        at = [order[place[order] == number] for number in range(5)]
+        halves = [half for rows in at for half in np.array_split(rows, 2)]
+        for rows in (order, *np.array_split(order, 10), *at, *halves):
             error = standard_error(residuals[rows, task], table.session[rows])
             assert abs(residuals[rows, task].sum()) < 4.5 * error
 
@@ -140,22 +156,27 @@ def test_dependence_raises_the_correlation_of_labels_within_a_session(simulate):
 
 # Rows, sessions and splits
 
+LENGTHS = {"page": st.integers(1, 300).map(float), "geometric": st.floats(1, 300)}
+KINDS = st.sampled_from(sorted(LENGTHS)).flatmap(lambda kind: st.tuples(st.just(kind), LENGTHS[kind]))
 
-@settings(deadline=None, max_examples=100)
+
+@settings(deadline=None, max_examples=150)
 @given(
+    kind=KINDS,
     rows=st.integers(100, 500),
     tasks=st.integers(1, 4),
     conflict=st.floats(0, 1),
     dependence=st.floats(0, 1),
     signal=st.floats(0, 50),
-    session_length=st.floats(1, 300),
     funnel=st.booleans(),
     seed=st.integers(0, 2**31),
 )
-def test_any_parameters_give_a_table_that_keeps_its_promises(simulate, **parameters):
-    table = simulate(**parameters)
+def test_any_parameters_give_a_table_that_keeps_its_promises(simulate, kind, **parameters):
+    sessions, length = kind
+    table = simulate(sessions=sessions, session_length=length, **parameters)
     check_table(table, "simulated")
     assert len(table) == parameters["rows"]
+    assert np.count_nonzero(table.session_end == 2) == table.notes["sessions_cut_by_a_split"]
     assert table.schema.task_names == ("click", "purchase", "task-3", "task-4")[: parameters["tasks"]]
     assert table.optimum.shape == table.labels.shape
 
@@ -172,11 +193,73 @@ def test_the_same_parameters_give_the_same_table_and_another_seed_another_one(si
     assert not np.array_equal(first.labels, other.labels)
 
 
+@pytest.mark.parametrize("length", [1, 2, 5, 40])
+def test_every_session_is_a_page_and_the_slot_counts_its_places(simulate, length):
+    table = simulate(rows=4_000, session_length=float(length))
+    place, left = places(table)
+    slot, whole = slots(table), np.ones(len(table), dtype=bool)
+    starts, ends = np.flatnonzero(place == 0), np.flatnonzero(left == 0)
+    for start, end in zip(starts, ends, strict=True):
+        # A page that a split cuts goes on in the next one where it was left.
+        assert (np.diff(slot[start : end + 1]) == 1).all()
+        assert (slot[end] == length - 1) == (table.session_end[end] == 1)
+        whole[start : end + 1] = end - start + 1 == length
+    assert (slot[whole] == place[whole]).all()
+    parts = np.count_nonzero(~whole[starts])
+    cuts = np.count_nonzero(table.session_end == 2)
+    assert parts == cuts + np.count_nonzero(slot[starts] > 0) <= 0.05 * len(starts) + 4
+    assert np.count_nonzero(table.session_end == 1) == 4_000 / length
+    assert table.schema.categorical[FIELDS.index("slot")].size == length + 1
+
+
+def test_the_slot_tells_how_much_of_a_page_is_left_and_nothing_of_a_geometric_session(simulate):
+    def related(sessions):
+        table = simulate(rows=20_000, sessions=sessions)
+        return np.corrcoef(slots(table), places(table)[1])[0, 1]
+
+    assert related("page") < -0.99
+    assert abs(related("geometric")) < 0.04
+
+
+def test_the_number_of_rows_cuts_the_last_page_short_and_ends_it(simulate):
+    table = simulate(rows=1_003, split=(0.98, 0.01, 0.01), seed=3)
+    place, left = places(table)
+    ends = np.flatnonzero(table.session_end == 1)
+    (short,) = [end for end in ends if slots(table)[end] < 4]
+    assert (slots(table)[short], place[short], left[short]) == (2, 2, 0)
+    assert len(ends) == 201
+    check_table(table, "simulated")
+
+
+def test_pages_of_one_row_are_sessions_of_one_row(simulate):
+    table = simulate(rows=1_000, session_length=1.0)
+    check_table(table, "simulated")
+    assert (table.session_end == 1).all()
+    assert len(np.unique(table.session)) == 1_000
+    assert (slots(table) == 0).all()
+    assert table.optimum.mean(axis=0, dtype=np.float64) == pytest.approx([0.2, 0.05], abs=1e-6)
+
+
+def test_a_page_may_be_longer_than_the_rows_asked_for(simulate):
+    table = simulate(rows=100, session_length=300.0)
+    check_table(table, "simulated")
+    assert table.session_end[table.session_end > 0].tolist() == [2, 2, 1]
+    assert (slots(table) == np.arange(100)).all()
+
+
 @pytest.mark.parametrize("length", [1.0, 2.5, 8.0])
-def test_sessions_have_their_mean_length(simulate, length):
-    table = simulate(rows=20_000, session_length=length)
+def test_geometric_sessions_have_their_mean_length(simulate, length):
+    table = simulate(rows=20_000, sessions="geometric", session_length=length)
     sessions = np.count_nonzero(table.session_end == 1)
     assert len(table) / sessions == pytest.approx(length, abs=4.5 * length / np.sqrt(sessions) * (length > 1) + 1e-9)
+
+
+def test_geometric_sessions_end_at_any_row_alike(simulate):
+    table = simulate(rows=20_000, sessions="geometric", session_length=4.0)
+    place, ends = places(table)[0], table.session_end == 1
+    for number in range(6):
+        here = place == number
+        assert ends[here].mean() == pytest.approx(0.25, abs=4.5 * np.sqrt(0.25 * 0.75 / here.sum()))
 
 
 def test_splits_have_their_shares_and_follow_one_another_in_time(simulate):
@@ -186,8 +269,9 @@ def test_splits_have_their_shares_and_follow_one_another_in_time(simulate):
     assert table.timestamp[table.split("valid")].max() < table.timestamp[table.split("test")].min()
 
 
-def test_a_session_cut_by_a_split_goes_on_in_a_later_one(simulate):
-    table = simulate(rows=20_000, session_length=200.0)
+@pytest.mark.parametrize("sessions", ["page", "geometric"])
+def test_a_session_cut_by_a_split_goes_on_in_a_later_one(simulate, sessions):
+    table = simulate(rows=100_000, sessions=sessions, session_length=200.0)
     cut = np.flatnonzero(table.session_end == 2)
     assert len(cut) == table.notes["sessions_cut_by_a_split"] > 0
     for row in cut:
@@ -218,6 +302,14 @@ def test_the_time_stamps_of_a_session_rise(usual):
 def test_impossible_rates_are_refused(rates):
     with pytest.raises(UsageError, match="parameter 'rates'"):
         Simulated(rates=rates)
+
+
+@pytest.mark.parametrize("length", [2.5, 1.000001, float("inf"), float("nan")])
+def test_a_page_of_no_whole_number_of_rows_is_refused(length):
+    with pytest.raises(UsageError) as refused:
+        Simulated(session_length=length)
+    assert str(refused.value) == f"parameter 'session_length' is {length}; a page has a whole number of rows"
+    Simulated(sessions="geometric", session_length=2.5)
 
 
 @pytest.mark.parametrize("split", [(0.5, 0.5), (0.6, 0.2, 0.3), (1.0, 0.0, 0.0)])
