@@ -91,7 +91,7 @@ def test_missing_raw_files_say_where_they_come_from_and_offer_the_sample(rmtl_be
     done = rmtl_bench("run", "--suite", "paper", "--store", tmp_path / "store", "--data-dir", tmp_path)
     assert done.returncode == 4
     for text in (
-        "suite paper@1 lacks data",
+        "suite paper@2 lacks data",
         "kuairand-1k: raw files are missing",
         "https://zenodo.org/records/10439422",
         "retailrocket: raw files are missing",
@@ -103,7 +103,7 @@ def test_missing_raw_files_say_where_they_come_from_and_offer_the_sample(rmtl_be
     assert not list((tmp_path / "store" / "runs").glob("*"))
 
 
-@pytest.mark.parametrize(("name", "hint"), [("smok", "'smoke'"), ("paper@7", "'paper@1'")])
+@pytest.mark.parametrize(("name", "hint"), [("smok", "'smoke'"), ("paper@7", "'paper@2'")])
 def test_an_unknown_suite_is_named_with_its_nearest(rmtl_bench, tmp_path, name, hint):
     done = rmtl_bench("run", "--suite", name, "--store", tmp_path / "store")
     assert done.returncode == 2
