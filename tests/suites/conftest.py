@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,11 +10,11 @@ from rmtl_bench.suites import Suite, read_suite
 
 
 @pytest.fixture(scope="session")
-def registry(toy_plugin: Path) -> Iterator[Registry]:
+def registry(toy_plugin: Path) -> Registry:
     """What the harness and the toy plugin offer, whatever else is installed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RMTL_BENCH_LOAD_PLUGINS", "")
-        yield load_plugins([toy_plugin]).registry
+        return load_plugins([toy_plugin]).registry
 
 
 @pytest.fixture
