@@ -36,7 +36,7 @@ def component(registry: Registry) -> Callable[..., Component]:
 def last_stage(registry: Registry, component: Callable[..., Component]) -> Callable[..., tuple[Stage, DeviceRows]]:
     """The last stage of a weighting on a backbone, ready to step, on 20,000 simulated rows."""
     dataset = component("dataset", "simulated", rows=20_000)
-    table = registry.find("dataset", "simulated").load()(**dataset.parameters).build(Path())
+    table = registry.find("dataset", "simulated").load()(**dataset.parameters).build(Path(), Path())
 
     def make(backbone: str, weighting: str, device: str) -> tuple[Stage, DeviceRows]:
         trainer = vars(TrainerSettings.resolve({}))

@@ -47,7 +47,7 @@ def data(registry, component):
     """The data set, its schema and its splits: a million rows to train on, a thousand to judge by."""
     share = 1000 / (ROWS + 2000)
     dataset = component("dataset", "simulated", rows=ROWS + 2000, split=[1 - 2 * share, share, share])
-    table = registry.find("dataset", "simulated").load()(**dataset.parameters).build(Path())
+    table = registry.find("dataset", "simulated").load()(**dataset.parameters).build(Path(), Path())
     splits = [DeviceRows(table, split, torch.device("cpu")) for split in ("train", "valid")]
     assert abs(len(splits[0]) - ROWS) <= 2
     return dataset, table.schema, splits

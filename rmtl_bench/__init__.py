@@ -19,14 +19,17 @@ from rmtl_bench.contracts.catalogue import (
     WeightingInfo,
     hookimpl,
 )
+from rmtl_bench.contracts.source import Download, Source
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BackboneInfo",
     "DatasetInfo",
+    "Download",
     "MetricInfo",
     "Parameter",
+    "Source",
     "WeightingInfo",
     "__version__",
     "hookimpl",

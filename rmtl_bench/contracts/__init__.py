@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         hookimpl,
     )
     from rmtl_bench.contracts.cell import Cell, Component, EpochRecord, Outcome
-    from rmtl_bench.contracts.dataset import Dataset, SessionTable
+    from rmtl_bench.contracts.dataset import Dataset, SessionTable, scratch_array
     from rmtl_bench.contracts.errors import (
         DataError,
         DivergedError,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rmtl_bench.contracts.layers import FieldEmbedding, ParallelMLP
     from rmtl_bench.contracts.metric import Predictions
     from rmtl_bench.contracts.schema import CategoricalField, Schema, Task
+    from rmtl_bench.contracts.source import Download, Source
     from rmtl_bench.contracts.stage import Evaluation, Stage, StageContext, StepReport
     from rmtl_bench.contracts.weighting import (
         Diagnostic,
@@ -58,6 +59,7 @@ _MODULE_OF = {
     "Description": "catalogue",
     "Diagnostic": "weighting",
     "DivergedError": "errors",
+    "Download": "source",
     "EpochRecord": "cell",
     "Evaluation": "stage",
     "FieldEmbedding": "layers",
@@ -72,6 +74,7 @@ _MODULE_OF = {
     "RmtlBenchError": "errors",
     "Schema": "schema",
     "SessionTable": "dataset",
+    "Source": "source",
     "SplitRows": "batch",
     "Stage": "stage",
     "StageContext": "stage",
@@ -85,6 +88,7 @@ _MODULE_OF = {
     "Weighting": "weighting",
     "WeightingInfo": "catalogue",
     "hookimpl": "catalogue",
+    "scratch_array": "dataset",
 }
 
 __all__ = [
@@ -100,6 +104,7 @@ __all__ = [
     "Description",
     "Diagnostic",
     "DivergedError",
+    "Download",
     "EpochRecord",
     "Evaluation",
     "FieldEmbedding",
@@ -114,6 +119,7 @@ __all__ = [
     "RmtlBenchError",
     "Schema",
     "SessionTable",
+    "Source",
     "SplitRows",
     "Stage",
     "StageContext",
@@ -127,6 +133,7 @@ __all__ = [
     "Weighting",
     "WeightingInfo",
     "hookimpl",
+    "scratch_array",
 ]
 
 

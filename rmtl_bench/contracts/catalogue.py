@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import pluggy
 
 from rmtl_bench.contracts.errors import UsageError, did_you_mean
+from rmtl_bench.contracts.source import Source
 
 PROJECT = "rmtl_bench"
 """pluggy's project name, and the entry-point group in which plugins are looked for."""
@@ -48,6 +49,9 @@ class Parameter:
     ``backbone_of_source``, for weightings: the value names a backbone of the suite. The run of this same weighting,
     without this parameter, on that backbone comes first and hands on what it keeps; empty: none. The weighting is
     built with the name of that backbone's plugin.
+
+    ``added``: the parameter is younger than published results. At its default it is no part of a run's identity, so
+    that the results from before it existed stand; the class's own default must be the same.
     """
 
     default: Any
@@ -57,6 +61,7 @@ class Parameter:
     minimum: float = -math.inf
     maximum: float = math.inf
     backbone_of_source: bool = False
+    added: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.default, list):
@@ -141,7 +146,7 @@ class Description:
         return next((name for name, parameter in self.parameters.items() if parameter.backbone_of_source), "")
 
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return every parameter, defaults filled in and the given ones checked.
+        """Return the parameters, defaults filled in and given ones checked, but for ``added`` ones at their default.
 
         Raises :class:`UsageError` for a name or a value that cannot be.
         """
@@ -160,10 +165,19 @@ class WeightingInfo(Description):
     kind = "weighting"
 
 
+@dataclass(frozen=True, kw_only=True)
 class DatasetInfo(Description):
-    """Describes a :class:`~rmtl_bench.contracts.dataset.Dataset`; built as ``Class(**parameters)``."""
+    """Describes a :class:`~rmtl_bench.contracts.dataset.Dataset`; built as ``Class(**parameters)``.
 
-    kind = "dataset"
+    ``paper`` is what to cite, ``licence`` that of the data, ``size`` a few words (rows, bytes to download), ``source``
+    where the raw files come from; ``None`` where the data set needs none.
+    """
+
+    kind: ClassVar[str] = "dataset"
+
+    licence: str = ""
+    size: str = ""
+    source: Source | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,14 +195,18 @@ class MetricInfo(Description):
 
 
 def resolve_parameters(owner: str, parameters: Mapping[str, Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every parameter of ``owner``, defaults filled in and the given ones checked.
+    """Return the parameters of ``owner``, defaults filled in and the given ones checked.
 
-    Raises :class:`UsageError` for a name or a value that cannot be.
+    An ``added`` one is left out where it has its default. Raises :class:`UsageError` for a name or a value that cannot
+    be.
     """
     for name in given:
         if name not in parameters:
             raise UsageError(f"{owner} has no parameter {name!r}" + did_you_mean(name, parameters))
-    return {
+    values = {
         name: parameter.check(given[name], owner, name) if name in given else parameter.default
         for name, parameter in parameters.items()
+    }
+    return {
+        name: value for name, value in values.items() if not parameters[name].added or value != parameters[name].default
     }

@@ -5,24 +5,36 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmtl_bench.contracts.dataset import SessionTable
 from rmtl_bench.contracts.errors import DataError
 from rmtl_bench.contracts.schema import Schema
 
+Describe = Callable[[Path], Mapping[str, Any]]
+
 FORMAT = 1
 """Version of the folder's layout; raised when an older reader could not read it."""
+
+MANIFEST = "manifest.json"
+"""Beside the table: what it was made of and what is in it (:mod:`rmtl_bench.data.manifest`)."""
 
 ARRAYS = ("categorical", "numerical", "labels", "session", "user", "timestamp", "session_end", "label_mask", "optimum")
 """The arrays of a table, each in its own ``.npy`` file; the last two only where the table has them."""
 
 
-def save_table(table: SessionTable, folder: Path) -> None:
+def save_table(
+    table: SessionTable, folder: Path, scratch: Path | None = None, describe: Describe | None = None
+) -> None:
     """Write ``table`` as ``folder``: its arrays and ``table.json`` (format, schema, split sizes, notes).
+
+    Memory maps of files below ``scratch`` are moved, not copied. ``describe`` gets the folder of the arrays and returns
+    what is written beside them as ``manifest.json``.
 
     The folder appears complete or not at all: it is written aside and renamed. Where it stands already,
     what stands there is kept, so that two processes may save the same table at once.
@@ -31,7 +43,9 @@ def save_table(table: SessionTable, folder: Path) -> None:
     aside = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
     aside.mkdir()
     try:
-        _write(table, aside)
+        _write(table, aside, scratch)
+        if describe:
+            _write_json(describe(aside), aside / MANIFEST)
         try:
             aside.rename(folder)
         except OSError:
@@ -41,10 +55,12 @@ def save_table(table: SessionTable, folder: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _write(table: SessionTable, folder: Path) -> None:
+def _write(table: SessionTable, folder: Path, scratch: Path | None) -> None:
     present = [name for name in ARRAYS if getattr(table, name) is not None]
     for name in present:
-        np.save(folder / f"{name}.npy", getattr(table, name), allow_pickle=False)
+        array, path = getattr(table, name), folder / f"{name}.npy"
+        if not (scratch and _move(array, scratch, path)):
+            np.save(path, array, allow_pickle=False)
     description = {
         "format": FORMAT,
         "schema": table.schema.to_json(),
@@ -53,7 +69,29 @@ def _write(table: SessionTable, folder: Path) -> None:
         "arrays": present,
         "notes": dict(table.notes),
     }
-    (folder / "table.json").write_text(json.dumps(description, indent=1, ensure_ascii=False), encoding="utf-8")
+    if table.extra_tests:
+        description["extra_tests"] = {name: int(size) for name, size in table.extra_tests.items()}
+    _write_json(description, folder / "table.json")
+
+
+def _move(array: NDArray[Any], scratch: Path, path: Path) -> bool:
+    """Move the file of a memory map below ``scratch``; return False for any other array, and where files are locked."""
+    file = getattr(array, "filename", None)
+    if not isinstance(array, np.memmap) or file is None or not Path(file).is_relative_to(scratch):
+        return False
+    array.flush()
+    mapped = np.lib.format.open_memmap(file, mode="r")
+    if (mapped.shape, mapped.dtype, mapped.offset) != (array.shape, array.dtype, array.offset):
+        return False
+    try:
+        Path(file).rename(path)
+    except OSError:
+        return False
+    return True
+
+
+def _write_json(data: Mapping[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def load_table(folder: Path) -> SessionTable:
@@ -73,6 +111,7 @@ def load_table(folder: Path) -> SessionTable:
         table = SessionTable(
             schema=Schema.from_json(description["schema"]),
             split_sizes=tuple(description["split_sizes"]),
+            extra_tests=description.get("extra_tests", {}),
             notes=description["notes"],
             **arrays,
         )

@@ -69,9 +69,12 @@ def run_cell(
     trainer = Trainer(backbone, weighting, train, valid, settings, streams, observer, handed_on)
     history = trainer.run()
     clock.append(time.perf_counter())
-    logits = predict(backbone, test, settings.evaluation_batch_size)
-    probabilities = torch.sigmoid(logits.double()).cpu().numpy()
-    metrics = _evaluate(cell, table, probabilities, registry)
+    probabilities = _probabilities(backbone, test, settings)
+    metrics = _evaluate(cell, table, "test", probabilities, registry)
+    for split in table.extra_tests:
+        scores = _probabilities(backbone, DeviceRows(table, split, target), settings)
+        found = _evaluate(cell, table, split, scores, registry)
+        metrics += [row._replace(metric=f"{row.metric}@{split}") for row in found]
     diagnostics = list(weighting.diagnose(trainer, test))
     clock.append(time.perf_counter())
     load, training, testing = np.diff(clock).tolist()
@@ -79,7 +82,7 @@ def run_cell(
         "seconds": {"load": load, "train": training, "evaluate": testing},
         "parameters": sum(p.numel() for p in backbone.parameters()),
         "stages": history.stage_summaries(),
-        "rows": dict(zip(("train", "valid", "test"), table.split_sizes, strict=True)),
+        "rows": dict(table.splits),
         "data_notes": dict(table.notes),
         "warnings": list(history.warnings),
     }
@@ -102,10 +105,15 @@ def _build_backbone(cell: Cell, table: SessionTable, registry: Registry, streams
     return backbone
 
 
+def _probabilities(backbone: Backbone, rows: DeviceRows, settings: TrainerSettings) -> NDArray[np.float64]:
+    logits = predict(backbone, rows, settings.evaluation_batch_size)
+    return np.asarray(torch.sigmoid(logits.double()).cpu().numpy())
+
+
 def _evaluate(
-    cell: Cell, table: SessionTable, probabilities: NDArray[np.float64], registry: Registry
+    cell: Cell, table: SessionTable, split: str, probabilities: NDArray[np.float64], registry: Registry
 ) -> list[MetricRow]:
-    rows = table.split("test")
+    rows = table.split(split)
     metrics = {}
     for name in cell.metrics:
         entry = registry.find("metric", name)

@@ -20,19 +20,11 @@ class DataSources:
 
     def fingerprint(self, component: Component) -> str:
         """Return the fingerprint of the data. Raises ``DataError`` when raw files are missing."""
-        return fingerprint(
-            self._dataset(component),
-            component.name,
-            component.version,
-            component.parameters,
-            component.distribution_version,
-            self.data_dir,
-            self.cache_dir,
-        )
+        return fingerprint(self._dataset(component), component, self.data_dir, self.cache_dir)
 
     def prepare(self, component: Component, digest: str) -> Path:
         """Return the folder of the prepared table of that fingerprint, preparing it if it is not there."""
-        return prepare(self._dataset(component), digest, component.name, self.data_dir, self.cache_dir)
+        return prepare(self._dataset(component), digest, component, self.data_dir, self.cache_dir)
 
     def _dataset(self, component: Component) -> Dataset:
         dataset: Dataset = self.registry.find("dataset", component.name).load()(**component.parameters)

@@ -17,7 +17,10 @@ Metric = Callable[[Predictions], float]
 
 
 class MetricRow(NamedTuple):
-    """One number of a run. ``metric`` ends in ``-gap`` for a distance to the optimum."""
+    """One number of a run.
+
+    ``metric`` ends in ``-gap`` for a distance to the optimum, and in ``@name`` on a further test split of that name.
+    """
 
     task: str
     metric: str

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rmtl_bench.contracts.errors import StoreError
-from rmtl_bench.store.locks import try_lock
+from rmtl_bench.data.locks import try_lock
 
 STORE_FORMAT = 1
 """Raised when an older rmtl-bench could misread the folders."""

@@ -240,7 +240,7 @@ def _statistics(document: Mapping[str, Any], metrics: Sequence[str], where: str)
     scalars = {k: v for k, v in table.items() if k != "equivalence"}
     resolved = resolve_parameters(place, _STATISTICS, scalars)
     for metric in (*resolved["headline"], *equivalence):
-        if metric.removesuffix("-gap") not in metrics:
+        if metric.partition("@")[0].removesuffix("-gap") not in metrics:
             raise UsageError(f"{place}: no metric {metric!r} in this suite" + did_you_mean(metric, metrics))
     families = _tables(document.get("comparisons", []), "comparisons", where)
     resolved["equivalence"] = dict(equivalence)

@@ -2,16 +2,31 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from rmtl_bench.contracts import Dataset
+from rmtl_bench.contracts import Component, Dataset, scratch_array
 from rmtl_bench.contracts.errors import DataError
 from rmtl_bench.data import preparation
-from rmtl_bench.data.preparation import default_cache_dir, default_data_dir, fingerprint, prepare
+from rmtl_bench.data.preparation import (
+    default_cache_dir,
+    default_data_dir,
+    fingerprint,
+    known_fingerprint,
+    prepare,
+    prepared_folders,
+)
 from rmtl_bench.data.storage import load_table
+
+SHOP = Component("shop", "the shop", 1, "shops", "1.0", {"rows": 10, "rates": (0.1, 0.2)})
 
 
 class Files(Dataset):
@@ -25,7 +40,7 @@ class Files(Dataset):
     def raw_files(self, data_dir):
         return [*data_dir.rglob("*.csv"), *(data_dir / name for name in self.more)]
 
-    def build(self, data_dir):
+    def build(self, data_dir, scratch):
         self.built += 1
         return self.table
 
@@ -48,15 +63,8 @@ def cache(tmp_path):
 def found(raw, cache):
     """The fingerprint of the files, with some of what it depends on changed."""
 
-    def make(**changes):
-        right = {
-            "name": "shop",
-            "version": 1,
-            "parameters": {"rows": 10, "rates": (0.1, 0.2)},
-            "distribution_version": "1.0",
-            "data_dir": raw,
-        }
-        return fingerprint(Files(), cache_dir=cache, **(right | changes))
+    def make(data_dir=raw, **changes):
+        return fingerprint(Files(), replace(SHOP, **changes), data_dir, cache)
 
     return make
 
@@ -150,35 +158,126 @@ def test_a_damaged_memory_of_hashes_only_costs_time(found, raw, cache, memory):
 
 def test_a_file_that_cannot_be_read_is_named(raw, cache):
     with pytest.raises(DataError, match=r"nowhere\.txt: cannot be read"):
-        fingerprint(Files(more=["nowhere.txt"]), "shop", 1, {}, "1.0", raw, cache)
+        fingerprint(Files(more=["nowhere.txt"]), SHOP, raw, cache)
 
 
-def test_a_table_is_built_once(table, raw, cache, assert_same):
+@pytest.fixture
+def prepared(raw, cache):
+    """Prepare a data set, and return the folder of its table."""
+
+    def make(dataset, **changes):
+        component = replace(SHOP, **changes)
+        return prepare(dataset, fingerprint(dataset, component, raw, cache), component, raw, cache)
+
+    return make
+
+
+def left_in(cache):
+    return [path.name for path in (cache / "prepared").iterdir()]
+
+
+def test_a_table_is_built_once(table, prepared, assert_same):
     dataset = Files(table)
-    first = prepare(dataset, "0123", "shop", raw, cache)
-    assert prepare(dataset, "0123", "shop", raw, cache) == first
+    first = prepared(dataset)
+    assert prepared(dataset) == first
     assert dataset.built == 1
     assert_same(load_table(first), table)
 
 
-def test_another_fingerprint_is_another_table(table, raw, cache):
+def test_another_fingerprint_is_another_table(table, raw, cache, prepared):
     dataset = Files(table)
-    folders = {prepare(dataset, digits, "shop", raw, cache) for digits in ("0123", "4567")}
-    assert len(folders) == dataset.built == 2
+    folders = [prepared(dataset), prepared(dataset, version=2)]
+    (raw / "items.csv").write_text("item\n8\n")
+    folders.append(prepared(dataset))
+    assert len(set(folders)) == dataset.built == 3
+    assert prepared_folders("shop", cache) == sorted(folders)
 
 
-def test_a_table_that_breaks_a_promise_is_not_kept(table, raw, cache):
-    broken = Files(replace(table, split_sizes=(6, 3, 2)))
+def test_the_tables_of_a_data_set_are_not_those_of_one_whose_name_goes_on(table, cache, prepared):
+    folder = prepared(Files(table))
+    prepared(Files(table), name="shop-sample")
+    assert prepared_folders("shop", cache) == [folder]
+
+
+def test_a_table_that_breaks_a_promise_is_not_kept(table, cache, prepared):
     with pytest.raises(DataError, match="shop: split_sizes"):
-        prepare(broken, "0123", "shop", raw, cache)
-    assert not cache.exists()
+        prepared(Files(replace(table, split_sizes=(6, 3, 2))))
+    assert left_in(cache) == []
 
 
-def test_a_cache_that_cannot_be_written_is_named(table, raw, cache):
+def test_a_raw_file_that_changes_while_it_is_read_is_an_error(table, raw, cache, prepared):
+    class Touched(Files):
+        def build(self, data_dir, scratch):
+            (raw / "items.csv").write_text("item\n9\n")
+            return super().build(data_dir, scratch)
+
+    with pytest.raises(DataError, match="shop: a raw file changed while it was read"):
+        prepared(Touched(table))
+    assert left_in(cache) == []
+
+
+def test_memory_maps_in_the_scratch_folder_are_moved(table, cache, prepared, assert_same):
+    class Mapped(Files):
+        def build(self, data_dir, scratch):
+            labels = scratch_array(scratch, "labels", np.float32, table.labels.shape)
+            labels[:] = table.labels
+            self.inode = Path(labels.filename).stat().st_ino
+            return replace(table, labels=labels)
+
+    dataset = Mapped(table)
+    folder = prepared(dataset)
+    assert_same(load_table(folder), table)
+    assert (folder / "labels.npy").stat().st_ino == dataset.inode
+    assert left_in(cache) == [folder.name]
+
+
+def test_a_killed_preparation_leaves_nothing_that_loads_and_is_cleared_away(table, raw, cache, prepared, tmp_path):
+    program = tmp_path / "killed.py"
+    program.write_text(
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from rmtl_bench.contracts import Component, Dataset\n"
+        "from rmtl_bench.data.preparation import prepare\n"
+        "class Killed(Dataset):\n"
+        "    def build(self, data_dir, scratch):\n"
+        "        (scratch / 'half.npy').write_bytes(b'half')\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "component = Component('shop', 'shop', 1, 'shops', '1.0', {})\n"
+        "prepare(Killed(), '0' * 16, component, Path(sys.argv[1]), Path(sys.argv[2]))\n"
+    )
+    assert subprocess.run([sys.executable, program, raw, cache]).returncode == -signal.SIGKILL
+    assert len(left_in(cache)) == 2
+    assert prepared_folders("shop", cache) == []
+    folder = prepared(Files(table))
+    assert left_in(cache) == [folder.name]
+
+
+def test_of_two_at_once_one_builds_and_the_other_waits(table, prepared):
+    class Slow(Files):
+        def build(self, data_dir, scratch):
+            time.sleep(0.2)
+            return super().build(data_dir, scratch)
+
+    dataset = Slow(table)
+    with ThreadPoolExecutor() as pool:
+        folders = {future.result() for future in [pool.submit(prepared, dataset) for _ in range(3)]}
+    assert (len(folders), dataset.built) == (1, 1)
+
+
+def test_a_fingerprint_is_known_where_every_raw_file_was_read_before(raw, cache):
+    settle(*raw.iterdir())
+    assert known_fingerprint(Files(), SHOP, raw, cache) is None
+    digits = fingerprint(Files(), SHOP, raw, cache)
+    assert known_fingerprint(Files(), SHOP, raw, cache) == digits
+    (raw / "items.csv").write_text("item\n10\n")
+    assert known_fingerprint(Files(), SHOP, raw, cache) is None
+
+
+def test_a_cache_that_cannot_be_written_is_named(table, cache, prepared):
     cache.mkdir()
     (cache / "prepared").write_text("a file, where a folder should be")
     with pytest.raises(DataError, match="shop: cannot write the prepared table to"):
-        prepare(Files(table), "0123", "shop", raw, cache)
+        prepared(Files(table))
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ ENOUGH = 0.7
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """RMTL after a training on a hundred thousand rows: table, test rows, critics, the actor's logits, diagnostics."""
-    table = Simulated(rows=100_000).build(tmp_path_factory.mktemp("no-data"))
+    table = Simulated(rows=100_000).build(*map(tmp_path_factory.mktemp, ("no-data", "scratch")))
     settings = {"batch_size": 1024, "max_epochs": 6, "patience": 1}
     named = {name: Component(name, name, 1, "here", "1") for name in ("simulated", "shared-bottom", "rmtl")}
     streams = Streams(Cell(named["simulated"], "0", named["shared-bottom"], named["rmtl"], settings, ("auc",), 0))

@@ -30,8 +30,8 @@ def __getattr__(name):
         def __init__(self, column):
             self.column = column
 
-        def build(self, data_dir):
-            table = Simulated(rows=1000).build(data_dir)
+        def build(self, data_dir, scratch):
+            table = Simulated(rows=1000).build(data_dir, scratch)
             if self.column == "labels":
                 table.labels[5, 0] = float("nan")
                 return table

@@ -132,7 +132,7 @@ class ToySessions(Dataset):
     def __init__(self, rows: int = 1200) -> None:
         self.rows = rows
 
-    def build(self, data_dir: Path) -> SessionTable:
+    def build(self, data_dir: Path, scratch: Path) -> SessionTable:
         rng = np.random.default_rng(5)
         n = self.rows // 15 * 15
         field = rng.integers(1, 6, n).astype(np.int32)

@@ -42,7 +42,7 @@ def toy(toy_plugin: Path) -> SimpleNamespace:
 
 @pytest.fixture(scope="session")
 def table(toy: SimpleNamespace) -> SessionTable:
-    return toy.Sessions(rows=600).build(Path())
+    return toy.Sessions(rows=600).build(Path(), Path())
 
 
 @pytest.fixture(scope="session")

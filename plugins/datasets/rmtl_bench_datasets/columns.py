@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -31,6 +32,7 @@ _IDS = """
 
 def assemble(
     con: duckdb.DuckDBPyConnection,
+    scratch: Path,
     categorical: Sequence[str],
     numerical: Sequence[str],
     tasks: Sequence[Task],

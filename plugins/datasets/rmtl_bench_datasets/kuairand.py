@@ -134,10 +134,10 @@ class KuaiRand(Dataset):
         logs, users, videos = self._find(data_dir)
         return [*logs, users, videos]
 
-    def build(self, data_dir: Path) -> SessionTable:
+    def build(self, data_dir: Path, scratch: Path) -> SessionTable:
         """Return the table; see the class for what its rows, labels and sessions are."""
         logs, users, videos = self._find(data_dir)
-        with workspace() as con:
+        with workspace(scratch) as con:
             logged = self._read(con, logs, users, videos)
             kept = self._join(con)
             add_sessions(con, "exposures", "sessioned", self._sessions, self._gap_minutes)
@@ -151,7 +151,7 @@ class KuaiRand(Dataset):
                 "rows_distinct": kept,
                 "labels": "joint with click" if self._tasks[0].name == "click" else "as logged",
             }
-            return assemble(con, CATEGORICAL, NUMERICAL, self._tasks, self._min_count, notes)
+            return assemble(con, scratch, CATEGORICAL, NUMERICAL, self._tasks, self._min_count, notes)
 
     def _log_names(self) -> list[str]:
         return [f"log_standard_{days}_{self._suffix}.csv" for days in ("4_08_to_4_21", "4_22_to_5_08")]

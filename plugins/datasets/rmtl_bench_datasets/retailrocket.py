@@ -139,10 +139,10 @@ class RetailRocket(Dataset):
         events, tree, properties = self._find(data_dir)
         return [events, *([tree] if tree else []), *properties]
 
-    def build(self, data_dir: Path) -> SessionTable:
+    def build(self, data_dir: Path, scratch: Path) -> SessionTable:
         """Return the table; see the class for what its rows, labels and sessions are."""
         events, tree, properties = self._find(data_dir)
-        with workspace() as con:
+        with workspace(scratch) as con:
             read_csv(con, "raw_events", events, _EVENT_COLUMNS)
             run(con, _EVENTS)
             add_sessions(con, "events", "sessioned", self._sessions, self._gap_minutes)
@@ -163,7 +163,7 @@ class RetailRocket(Dataset):
                 "item_properties": [path.name for path in properties]
                 or "no property file was there: no category fields",
             }
-            return assemble(con, fields, ("position", "pause"), _TASKS, self._min_count, notes)
+            return assemble(con, scratch, fields, ("position", "pause"), _TASKS, self._min_count, notes)
 
     def _find(self, data_dir: Path) -> tuple[Path, Path | None, list[Path]]:
         """Return events, category tree and properties; the tree is of use, and needed, only beside properties."""

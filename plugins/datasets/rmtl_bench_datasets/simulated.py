@@ -97,7 +97,7 @@ class Simulated(Dataset):
         parents = [None, *names[:-1]] if funnel else [None] * tasks
         self._tasks = tuple(Task(name, parent) for name, parent in zip(names, parents, strict=True))
 
-    def build(self, data_dir: Path) -> SessionTable:
+    def build(self, data_dir: Path, scratch: Path) -> SessionTable:
         """Return the table; the same parameters give the same table."""
         rows_stream, effect_stream, label_stream = np.random.default_rng(self._seed).spawn(3)
         lengths = self._draw_lengths(rows_stream)

@@ -18,9 +18,9 @@ from rmtl_bench.contracts.errors import DataError
 
 
 @contextmanager
-def workspace() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield a connection to a database on disk that is gone afterwards, so that data may be larger than memory."""
-    with tempfile.TemporaryDirectory(prefix="rmtl-bench-", ignore_cleanup_errors=True) as folder:
+def workspace(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection to a database below ``scratch`` that is gone afterwards: data may be larger than memory."""
+    with tempfile.TemporaryDirectory(prefix="duckdb-", dir=scratch, ignore_cleanup_errors=True) as folder:
         spill = str(Path(folder) / "spill")
         connection = duckdb.connect(str(Path(folder) / "work.duckdb"), config={"temp_directory": spill})
         try:

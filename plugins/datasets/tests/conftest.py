@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rmtl_bench.contracts.dataset import SessionTable
+from rmtl_bench.contracts.dataset import Dataset, SessionTable
 from rmtl_bench_datasets.kuairand import KuaiRandPureSample
 from rmtl_bench_datasets.simulated import Simulated
 
@@ -147,15 +147,21 @@ def gzipped() -> Callable[[Path], Path]:
 
 
 @pytest.fixture(scope="session")
-def sample() -> SessionTable:
-    """The embedded sample, whole."""
-    return KuaiRandPureSample().build(Path("no-raw-files"))
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Dataset, Path], SessionTable]:
+    """Build a data set from raw files, with a scratch folder of its own."""
+    return lambda dataset, data_dir: dataset.build(data_dir, tmp_path_factory.mktemp("scratch"))
 
 
 @pytest.fixture(scope="session")
-def simulate() -> Callable[..., SessionTable]:
+def sample(built: Callable[[Dataset, Path], SessionTable]) -> SessionTable:
+    """The embedded sample, whole."""
+    return built(KuaiRandPureSample(), Path("no-raw-files"))
+
+
+@pytest.fixture(scope="session")
+def simulate(built: Callable[[Dataset, Path], SessionTable]) -> Callable[..., SessionTable]:
     def build(**parameters: Any) -> SessionTable:
-        return Simulated(**parameters).build(Path("no-raw-files"))
+        return built(Simulated(**parameters), Path("no-raw-files"))
 
     return build
 

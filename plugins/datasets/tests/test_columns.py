@@ -13,14 +13,14 @@ COLUMNS = """(split BIGINT, word VARCHAR, size DOUBLE, click BIGINT,
 
 
 @pytest.fixture
-def table():
+def table(tmp_path):
     def from_rows(*rows, min_count=1):
         """Build a table from (split, word, size, click)."""
-        with workspace() as con:
+        with workspace(tmp_path) as con:
             run(con, f"CREATE TABLE ordered {COLUMNS}")
             for number, row in enumerate(rows):
                 con.execute("INSERT INTO ordered VALUES (?, ?, ?, ?, ?, 0, ?, 1)", (*row, number, number))
-            return assemble(con, ["word"], ["size"], TASKS, min_count, {"source": "here"})
+            return assemble(con, tmp_path, ["word"], ["size"], TASKS, min_count, {"source": "here"})
 
     return from_rows
 

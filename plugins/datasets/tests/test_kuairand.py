@@ -88,8 +88,8 @@ def test_the_sample_reads_no_folder_of_the_user(tmp_path):
     assert all(path.is_file() for path in KuaiRandPureSample().raw_files(tmp_path))
 
 
-def test_two_builds_are_equal(arrays):
-    first, second = (KuaiRandPureSample(users=0.02).build(NOWHERE) for _ in range(2))
+def test_two_builds_are_equal(built, arrays):
+    first, second = (built(KuaiRandPureSample(users=0.02), NOWHERE) for _ in range(2))
     assert first.schema == second.schema
     assert first.notes == second.notes
     for name, array in arrays(first).items():
@@ -100,9 +100,9 @@ def test_two_builds_are_equal(arrays):
 
 
 @pytest.mark.parametrize("sessions", ["week", "day", "user", "gap"])
-def test_sessions_and_splits_are_those_of_pandas(write_kuairand, random_log, sessions):
+def test_sessions_and_splits_are_those_of_pandas(built, write_kuairand, random_log, sessions):
     folder = write_kuairand(random_log.to_dict("records"))
-    table = KuaiRand(sessions=sessions, gap_minutes=GAP_MINUTES).build(folder)
+    table = built(KuaiRand(sessions=sessions, gap_minutes=GAP_MINUTES), folder)
     check_table(table, sessions)
 
     rows = random_log.sort_values("time_ms").reset_index(drop=True)
@@ -129,73 +129,73 @@ def test_sessions_and_splits_are_those_of_pandas(write_kuairand, random_log, ses
     assert table.labels[:, 1].tolist() == (rows["is_click"] * rows["long_view"]).tolist()
 
 
-def test_a_session_cut_by_a_split_is_marked_2(write_kuairand, minute):
-    table = KuaiRand().build(write_kuairand(spaced(minute, n=10)))
+def test_a_session_cut_by_a_split_is_marked_2(built, write_kuairand, minute):
+    table = built(KuaiRand(), write_kuairand(spaced(minute, n=10)))
     assert table.session.tolist() == [0] * 6 + [1] * 2 + [2] * 2
     assert table.session_end.tolist() == [0, 0, 0, 0, 0, 2, 0, 2, 0, 1]
     assert table.notes["sessions_cut_by_a_split"] == 2
 
 
-def test_exact_duplicates_are_dropped_and_near_ones_kept(write_kuairand, minute):
+def test_exact_duplicates_are_dropped_and_near_ones_kept(built, write_kuairand, minute):
     first, *rest = spaced(minute)
-    table = KuaiRand().build(write_kuairand([first, first, {**first, "is_like": 1}, *rest]))
+    table = built(KuaiRand(), write_kuairand([first, first, {**first, "is_like": 1}, *rest]))
     assert table.notes["rows_logged"] == 22
     assert len(table) == 21
 
 
-def test_both_logs_are_read_and_a_row_of_both_counts_once(write_kuairand, minute):
+def test_both_logs_are_read_and_a_row_of_both_counts_once(built, write_kuairand, minute):
     rows = spaced(minute)
     write_kuairand(rows[:12], days="4_08_to_4_21")
-    table = KuaiRand().build(write_kuairand(rows[10:]))
+    table = built(KuaiRand(), write_kuairand(rows[10:]))
     assert len(table) == 20
     assert table.notes["logs"] == ["log_standard_4_08_to_4_21_pure.csv", "log_standard_4_22_to_5_08_pure.csv"]
     assert table.notes["logs_missing"] == []
 
 
-def test_a_log_that_is_missing_is_noted(write_kuairand, minute):
-    table = KuaiRand().build(write_kuairand(spaced(minute), days="4_08_to_4_21"))
+def test_a_log_that_is_missing_is_noted(built, write_kuairand, minute):
+    table = built(KuaiRand(), write_kuairand(spaced(minute), days="4_08_to_4_21"))
     assert table.notes["logs_missing"] == ["log_standard_4_22_to_5_08_pure.csv"]
 
 
-def test_gzipped_files_give_the_same_table(write_kuairand, random_log, gzipped, arrays):
+def test_gzipped_files_give_the_same_table(built, write_kuairand, random_log, gzipped, arrays):
     folder = write_kuairand(random_log.to_dict("records"))
-    plain = KuaiRand().build(folder)
+    plain = built(KuaiRand(), folder)
     for path in KuaiRand().raw_files(folder):
         gzipped(path)
     assert all(path.suffix == ".gz" for path in KuaiRand().raw_files(folder))
-    again = arrays(KuaiRand().build(folder))
+    again = arrays(built(KuaiRand(), folder))
     for name, array in arrays(plain).items():
         np.testing.assert_array_equal(array, again[name], err_msg=name)
 
 
-def test_kuairand_1k_has_its_own_names_and_may_lie_as_the_archive_unpacks(write_kuairand, minute):
+def test_kuairand_1k_has_its_own_names_and_may_lie_as_the_archive_unpacks(built, write_kuairand, minute):
     folder = write_kuairand(spaced(minute), folder="KuaiRand-1K/data", suffix="1k")
-    assert len(KuaiRand1K().build(folder)) == 20
+    assert len(built(KuaiRand1K(), folder)) == 20
     assert {path.parent for path in KuaiRand1K().raw_files(folder)} == {folder / "KuaiRand-1K" / "data"}
 
 
 # Labels
 
 
-def test_a_long_view_without_a_click_is_no_long_view(write_kuairand, minute):
+def test_a_long_view_without_a_click_is_no_long_view(built, write_kuairand, minute):
     signals = [{"is_click": click, "long_view": view} for click in (0, 1) for view in (0, 1)]
-    table = KuaiRand().build(write_kuairand(spaced(minute, *signals)))
+    table = built(KuaiRand(), write_kuairand(spaced(minute, *signals)))
     assert table.labels[:4].tolist() == [[0, 0], [0, 0], [1, 0], [1, 1]]
     assert [task.parent for task in table.schema.tasks] == [None, "click"]
     assert table.notes["labels"] == "joint with click"
 
 
-def test_without_click_the_labels_are_as_logged(write_kuairand, minute):
-    table = KuaiRand(tasks=["long-view"]).build(write_kuairand(spaced(minute, {"long_view": 1}, {"is_click": 1})))
+def test_without_click_the_labels_are_as_logged(built, write_kuairand, minute):
+    table = built(KuaiRand(tasks=["long-view"]), write_kuairand(spaced(minute, {"long_view": 1}, {"is_click": 1})))
     assert table.labels[:3, 0].tolist() == [1, 0, 0]
     assert table.schema.tasks[0].parent is None
     assert table.notes["labels"] == "as logged"
 
 
-def test_every_signal_can_be_a_task_and_click_comes_first(write_kuairand, minute):
+def test_every_signal_can_be_a_task_and_click_comes_first(built, write_kuairand, minute):
     names = [name for name in SIGNALS if name != "click"]
     rows = [{SIGNALS[name]: 1, "is_click": 1} for name in names]
-    table = KuaiRand(tasks=[*names, "click"]).build(write_kuairand(spaced(minute, *rows)))
+    table = built(KuaiRand(tasks=[*names, "click"]), write_kuairand(spaced(minute, *rows)))
     assert table.schema.task_names == ("click", *names)
     np.testing.assert_array_equal(table.labels[: len(names), 1:], np.eye(len(names)))
 
@@ -209,43 +209,43 @@ def test_no_task_or_one_twice_is_refused(tasks):
 # Features
 
 
-def test_vocabularies_are_fitted_on_the_training_split(write_kuairand, minute):
+def test_vocabularies_are_fitted_on_the_training_split(built, write_kuairand, minute):
     videos = [5, 5, 9, *[6] * 9, 6, 9, 5, 8, 8, 8, 9, 5]
     rows = spaced(minute, *({"video_id": video} for video in videos))
-    seen_twice = field(KuaiRand().build(write_kuairand(rows)), "video_id")
+    seen_twice = field(built(KuaiRand(), write_kuairand(rows)), "video_id")
     assert seen_twice.tolist() == [{5: 1, 6: 2}.get(video, 0) for video in videos]
-    seen_once = field(KuaiRand(min_count=1).build(write_kuairand(rows)), "video_id")
+    seen_once = field(built(KuaiRand(min_count=1), write_kuairand(rows)), "video_id")
     assert seen_once.tolist() == [{5: 1, 6: 2, 9: 3}.get(video, 0) for video in videos]
 
 
-def test_the_first_of_several_tags_and_the_hour_are_fields(write_kuairand, minute):
+def test_the_first_of_several_tags_and_the_hour_are_fields(built, write_kuairand, minute):
     tags = {0: "39,2", 1: "39", 2: "2", 3: ""}
     rows = spaced(minute, *({"video_id": at % 4, "hourmin": 100 * (at % 2) + 30 * (at % 4 // 2)} for at in range(20)))
-    table = KuaiRand().build(write_kuairand(rows, videos=[{"video_id": v, "tag": tag} for v, tag in tags.items()]))
+    table = built(KuaiRand(), write_kuairand(rows, videos=[{"video_id": v, "tag": tag} for v, tag in tags.items()]))
     assert field(table, "tag")[:4].tolist() == [2, 2, 1, 0]
     assert field(table, "hour")[:4].tolist() == [1, 2, 1, 2]
 
 
-def test_numbers_are_logarithms_standardised_on_train(write_kuairand, random_log):
-    table = KuaiRand().build(write_kuairand(random_log.to_dict("records")))
+def test_numbers_are_logarithms_standardised_on_train(built, write_kuairand, random_log):
+    table = built(KuaiRand(), write_kuairand(random_log.to_dict("records")))
     by_time = random_log.set_index("time_ms")["duration_ms"]
     logarithms = np.log1p(by_time.loc[table.timestamp].to_numpy())
     expected = (logarithms - logarithms[:180].mean()) / logarithms[:180].std()
     np.testing.assert_allclose(table.numerical[:, 0], expected, atol=1e-6)
 
 
-def test_a_missing_number_is_the_mean_and_a_negative_one_counts_as_0(write_kuairand, minute):
+def test_a_missing_number_is_the_mean_and_a_negative_one_counts_as_0(built, write_kuairand, minute):
     durations = ["", 0, -5, 1000, 10]
-    table = KuaiRand().build(write_kuairand(spaced(minute, *({"duration_ms": number} for number in durations))))
+    table = built(KuaiRand(), write_kuairand(spaced(minute, *({"duration_ms": number} for number in durations))))
     missing, zero, negative, *_ = table.numerical[:, NUMERICAL.index("duration")].tolist()
     assert missing == 0
     assert zero == negative < -1
 
 
-def test_a_user_or_video_without_features_has_id_0_and_mean_numbers(write_kuairand, minute):
+def test_a_user_or_video_without_features_has_id_0_and_mean_numbers(built, write_kuairand, minute):
     rows = spaced(minute, *({"user_id": at % 3, "video_id": at % 3} for at in range(20)))
     users = [{"user_id": 0, "fans_user_num": 10}, {"user_id": 1, "fans_user_num": 1000}]
-    table = KuaiRand().build(write_kuairand(rows, users=users, videos=[{"video_id": 0}, {"video_id": 1}]))
+    table = built(KuaiRand(), write_kuairand(rows, users=users, videos=[{"video_id": 0}, {"video_id": 1}]))
     assert len(table) == 20
     unknown = table.user == 2
     assert not field(table, "author_id")[unknown].any()
@@ -255,15 +255,15 @@ def test_a_user_or_video_without_features_has_id_0_and_mean_numbers(write_kuaira
 
 
 @pytest.mark.parametrize(("share", "kept"), [(0.5, 2), (0.07, 1), (0.071, 2), (0.501, 3), (1.0, 4)])
-def test_a_share_of_the_users_is_taken_by_their_id(write_kuairand, minute, share, kept):
+def test_a_share_of_the_users_is_taken_by_their_id(built, write_kuairand, minute, share, kept):
     ids = (3_000, 4_070, 500, 999)
     rows = spaced(minute, *({"user_id": ids[at % 4]} for at in range(40)), n=40)
-    assert len(KuaiRand(users=share).build(write_kuairand(rows))) == 10 * kept
+    assert len(built(KuaiRand(users=share), write_kuairand(rows))) == 10 * kept
 
 
-def test_a_share_without_users_is_an_error(write_kuairand, minute):
+def test_a_share_without_users_is_an_error(built, write_kuairand, minute):
     with pytest.raises(DataError, match=r"no rows are left with users = 0\.01"):
-        KuaiRand(users=0.01).build(write_kuairand(spaced(minute, *[{"user_id": 500}] * 20)))
+        built(KuaiRand(users=0.01), write_kuairand(spaced(minute, *[{"user_id": 500}] * 20)))
 
 
 # Errors
@@ -297,25 +297,25 @@ def test_a_share_without_users_is_an_error(write_kuairand, minute):
         ("video_features", lambda text: text[:-30], "line 2: 7 columns instead of 12"),
     ],
 )
-def test_a_malformed_file_is_one_line_that_names_it(write_kuairand, minute, file, edit, message):
+def test_a_malformed_file_is_one_line_that_names_it(built, write_kuairand, minute, file, edit, message):
     folder = write_kuairand(spaced(minute))
     (path,) = (path for path in KuaiRand().raw_files(folder) if path.name.startswith(file))
     text = path.read_text()
     path.write_text(edit(text))
     assert path.read_text() != text
     with pytest.raises(DataError, match=message) as error:
-        KuaiRand().build(folder)
+        built(KuaiRand(), folder)
     assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("cut", [1, 40])
-def test_a_gzipped_log_cut_short_is_one_line_that_names_it(write_kuairand, minute, gzipped, cut):
+def test_a_gzipped_log_cut_short_is_one_line_that_names_it(built, write_kuairand, minute, gzipped, cut):
     folder = write_kuairand(spaced(minute))
     log = gzipped(KuaiRand().raw_files(folder)[0])
     log.write_bytes(log.read_bytes()[:-cut])
     with pytest.raises(DataError) as error:
-        KuaiRand().build(folder)
+        built(KuaiRand(), folder)
     assert str(error.value).startswith(f"{log}: ")
     assert "\n" not in str(error.value)
 
@@ -340,8 +340,8 @@ def test_missing_files_say_where_they_were_looked_for_and_what_to_type(tmp_path,
         assert f"md5sum -c && tar -xzf {archive} -C '{folder}'" in text
 
 
-def test_files_without_the_users_are_missing_files(write_kuairand, minute):
+def test_files_without_the_users_are_missing_files(built, write_kuairand, minute):
     folder = write_kuairand(spaced(minute))
     KuaiRand().raw_files(folder)[1].unlink()
     with pytest.raises(DataError, match="raw files are missing"):
-        KuaiRand().build(folder)
+        built(KuaiRand(), folder)

@@ -17,12 +17,12 @@ def late_views(n, start=1000.0, item=1):
 
 
 @pytest.fixture
-def labels(write_retailrocket, minute):
+def labels(built, write_retailrocket, minute):
     def of(*events, **parameters):
         """Return (click, pay) of each view among ``events``, by its minute."""
         split = parameters.pop("split", (0.6, 0.2, 0.2))
         folder = write_retailrocket([*events, *late_views(2 * len(events))])
-        table = RetailRocket(split=split, **parameters).build(folder)
+        table = built(RetailRocket(split=split, **parameters), folder)
         check_table(table, "retailrocket")
         found = dict(zip(table.timestamp.tolist(), map(tuple, table.labels.astype(int).tolist()), strict=True))
         return [found[minute(at)] for at, _, event, _ in events if event == VIEW]
@@ -66,13 +66,13 @@ def test_a_label_does_not_look_across_a_split_boundary(labels):
     assert labels(*across) == [(1, 0), (0, 0), (0, 0), (0, 0)]
 
 
-def test_pay_is_the_child_of_click(write_retailrocket):
-    table = RetailRocket().build(write_retailrocket(late_views(10)))
+def test_pay_is_the_child_of_click(built, write_retailrocket):
+    table = built(RetailRocket(), write_retailrocket(late_views(10)))
     assert [(task.name, task.parent) for task in table.schema.tasks] == [("click", None), ("pay", "click")]
 
 
 @pytest.mark.parametrize("sessions", ["gap", "visitor"])
-def test_labels_of_random_events_are_those_of_plain_loops(write_retailrocket, minute, sessions):
+def test_labels_of_random_events_are_those_of_plain_loops(built, write_retailrocket, minute, sessions):
     random = np.random.default_rng(3)
     minutes = np.sort(random.choice(6_000, 400, replace=False)) / 4
     kinds = random.choice([VIEW, CART, PAID], 400, p=[0.6, 0.25, 0.15])
@@ -80,7 +80,7 @@ def test_labels_of_random_events_are_those_of_plain_loops(write_retailrocket, mi
         (float(at), int(random.integers(8)), str(kind), int(random.integers(3)))
         for at, kind in zip(minutes, kinds, strict=True)
     ]
-    table = RetailRocket(sessions=sessions, gap_minutes=20).build(write_retailrocket(events))
+    table = built(RetailRocket(sessions=sessions, gap_minutes=20), write_retailrocket(events))
     check_table(table, sessions)
 
     starts = [table.timestamp[table.split(name)].min() for name in ("valid", "test")]
@@ -102,50 +102,50 @@ def test_labels_of_random_events_are_those_of_plain_loops(write_retailrocket, mi
 # Rows, sessions and splits
 
 
-def test_every_view_is_a_row_and_exact_duplicates_are_dropped(write_retailrocket):
+def test_every_view_is_a_row_and_exact_duplicates_are_dropped(built, write_retailrocket):
     first, *rest = late_views(10)
-    table = RetailRocket().build(write_retailrocket([first, first, *rest, (2000, 1, CART, 5)]))
+    table = built(RetailRocket(), write_retailrocket([first, first, *rest, (2000, 1, CART, 5)]))
     assert len(table) == 10
     assert (table.notes["events_logged"], table.notes["events_distinct"]) == (12, 11)
 
 
-def test_any_event_keeps_a_session_alive_and_a_longer_pause_ends_it(write_retailrocket):
+def test_any_event_keeps_a_session_alive_and_a_longer_pause_ends_it(built, write_retailrocket):
     events = [(0, 1, VIEW, 5), (30, 1, CART, 6), (60, 1, VIEW, 5), (90.1, 1, VIEW, 5)]
-    table = RetailRocket().build(write_retailrocket(events + late_views(10)))
+    table = built(RetailRocket(), write_retailrocket(events + late_views(10)))
     assert table.session[:3].tolist() == [0, 0, 1]
     assert table.session_end[:3].tolist() == [0, 1, 1]
 
 
-def test_a_visitor_can_be_one_session(write_retailrocket):
+def test_a_visitor_can_be_one_session(built, write_retailrocket):
     events = [(0, 1, VIEW, 5), (400, 1, VIEW, 5)]
-    table = RetailRocket(sessions="visitor").build(write_retailrocket(events + late_views(10)))
+    table = built(RetailRocket(sessions="visitor"), write_retailrocket(events + late_views(10)))
     assert table.session[:3].tolist() == [0, 0, 1]
 
 
-def test_a_session_cut_by_a_split_is_marked_2(write_retailrocket):
-    table = RetailRocket().build(write_retailrocket([(at, 1, VIEW, 5) for at in range(10)]))
+def test_a_session_cut_by_a_split_is_marked_2(built, write_retailrocket):
+    table = built(RetailRocket(), write_retailrocket([(at, 1, VIEW, 5) for at in range(10)]))
     assert table.split_sizes == (6, 2, 2)
     assert table.session_end.tolist() == [0, 0, 0, 0, 0, 2, 0, 2, 0, 1]
 
 
-def test_shares_are_shares_of_the_views(write_retailrocket):
+def test_shares_are_shares_of_the_views(built, write_retailrocket):
     carts = [(1 + at / 100, 7, CART, 5) for at in range(100)]
     events = [(0, 7, VIEW, 5), *carts, *late_views(19)]
-    assert RetailRocket().build(write_retailrocket(events)).split_sizes == (12, 4, 4)
+    assert built(RetailRocket(), write_retailrocket(events)).split_sizes == (12, 4, 4)
 
 
-def test_short_sessions_can_be_left_out_counted_before_a_boundary_cuts_them(write_retailrocket, minute):
+def test_short_sessions_can_be_left_out_counted_before_a_boundary_cuts_them(built, write_retailrocket, minute):
     events = [(0, 1, VIEW, 5), (1, 2, VIEW, 5), (2, 2, CART, 5)]
     pairs = [(100 * at + step, 10 + at, VIEW, 5) for at in range(1, 7) for step in (0, 2)]
-    table = RetailRocket(min_session_rows=2, split=(0.25, 0.25, 0.5)).build(write_retailrocket(events + pairs))
+    table = built(RetailRocket(min_session_rows=2, split=(0.25, 0.25, 0.5)), write_retailrocket(events + pairs))
     assert len(table) == 12
     assert table.timestamp.min() == minute(100)
     assert np.bincount(table.session_end, minlength=3).tolist() == [5, 6, 1]
 
 
-def test_two_builds_are_equal(write_retailrocket, arrays):
+def test_two_builds_are_equal(built, write_retailrocket, arrays):
     folder = write_retailrocket(late_views(50))
-    first, second = (arrays(RetailRocket().build(folder)) for _ in range(2))
+    first, second = (arrays(built(RetailRocket(), folder)) for _ in range(2))
     for name, array in first.items():
         np.testing.assert_array_equal(array, second[name], err_msg=name)
 
@@ -164,17 +164,17 @@ def fields(minute):
     return at
 
 
-def test_hours_and_weekdays_are_those_of_utc(write_retailrocket, fields):
+def test_hours_and_weekdays_are_those_of_utc(built, write_retailrocket, fields):
     # The first minute is 16:00 on a Sunday in UTC; the ids are in the order of hours and of days from Monday on.
     views = [(at, int(at), VIEW, 5) for at in (0, 59, 60, 8 * 60)]
-    table = RetailRocket(min_count=1).build(write_retailrocket(views + late_views(10, start=3 * DAY)))
+    table = built(RetailRocket(min_count=1), write_retailrocket(views + late_views(10, start=3 * DAY)))
     assert fields(table, "hour", 0, 59, 60, 8 * 60) == [2, 2, 3, 1]
     assert fields(table, "weekday", 0, 60, 8 * 60) == [3, 3, 1]
 
 
-def test_position_and_pause_are_logarithms_standardised_on_train(write_retailrocket):
+def test_position_and_pause_are_logarithms_standardised_on_train(built, write_retailrocket):
     events = [(0, 1, VIEW, 5), (1, 1, CART, 5), (3, 1, VIEW, 5), (10, 1, VIEW, 5), (100, 1, VIEW, 5)]
-    table = RetailRocket().build(write_retailrocket([*events, *late_views(6)]))
+    table = built(RetailRocket(), write_retailrocket([*events, *late_views(6)]))
     assert table.split_sizes == (6, 2, 2)
     position = np.log([1, 2, 3, 1, 1, 1])
     pause = np.log1p([120, 420])
@@ -183,24 +183,24 @@ def test_position_and_pause_are_logarithms_standardised_on_train(write_retailroc
     assert not table.numerical[[0, 3, 4, 5], 1].any()
 
 
-def test_a_vocabulary_is_fitted_on_the_training_split(write_retailrocket, fields):
-    table = RetailRocket().build(write_retailrocket(late_views(8, item=7) + late_views(6, start=2000, item=9)))
+def test_a_vocabulary_is_fitted_on_the_training_split(built, write_retailrocket, fields):
+    table = built(RetailRocket(), write_retailrocket(late_views(8, item=7) + late_views(6, start=2000, item=9)))
     assert fields(table, "item", 1000, 2005) == [1, 0]
 
 
-def test_without_property_files_there_are_no_categories_and_a_note_says_so(write_retailrocket):
+def test_without_property_files_there_are_no_categories_and_a_note_says_so(built, write_retailrocket):
     folder = write_retailrocket(late_views(10), tree=[(1, "")])
-    table = RetailRocket().build(folder)
+    table = built(RetailRocket(), folder)
     assert [field.name for field in table.schema.categorical] == ["item", "hour", "weekday"]
     assert table.notes["item_properties"] == "no property file was there: no category fields"
     assert RetailRocket().raw_files(folder) == [folder / "retailrocket" / "events.csv"]
 
 
-def test_a_property_holds_from_its_time_stamp_on(write_retailrocket, fields):
+def test_a_property_holds_from_its_time_stamp_on(built, write_retailrocket, fields):
     properties = [(10, 5, "categoryid", "1"), (20, 5, "categoryid", "2"), (0, 6, "categoryid", "2")]
     views = [(at, int(at * 10), VIEW, 5) for at in (9.9, 10, 19.9, 20, 500)]
     folder = write_retailrocket(views + late_views(10), properties, [(1, ""), (2, "")])
-    table = RetailRocket(min_count=1).build(folder)
+    table = built(RetailRocket(min_count=1), folder)
     check_table(table, "retailrocket")
     assert fields(table, "category", 9.9, 10, 19.9, 20, 500) == [0, 1, 1, 2, 2]
     assert [field.name for field in table.schema.categorical] == [
@@ -213,33 +213,33 @@ def test_a_property_holds_from_its_time_stamp_on(write_retailrocket, fields):
     assert len(RetailRocket().raw_files(folder)) == 3
 
 
-def test_other_properties_are_fields_of_their_own(write_retailrocket, fields):
+def test_other_properties_are_fields_of_their_own(built, write_retailrocket, fields):
     properties = [(0, 5, "available", "1"), (0, 5, "785", "n1.000"), (0, 6, "785", "n2.000"), (0, 5, "4", "x")]
     views = [(1, 1, VIEW, 5), (2, 2, VIEW, 6)]
     folder = write_retailrocket(views + late_views(10), properties, [(1, "")])
-    table = RetailRocket(min_count=1).build(folder)
+    table = built(RetailRocket(min_count=1), folder)
     assert fields(table, "available", 1, 2) == [1, 0]
     assert fields(table, "property_785", 1, 2) == [1, 2]
     assert fields(table, "property_591", 1, 2) == [0, 0]
 
 
-def test_both_property_files_are_read(write_retailrocket, fields):
+def test_both_property_files_are_read(built, write_retailrocket, fields):
     folder = write_retailrocket([(1, 1, VIEW, 5), *late_views(10)], [(0, 5, "categoryid", "1")], [(1, ""), (2, "")])
     first = folder / "retailrocket" / "item_properties_part1.csv"
     second = first.with_name("item_properties_part2.csv")
     second.write_text(first.read_text().replace(",5,categoryid,1", ",1,categoryid,2"))
-    table = RetailRocket(min_count=1).build(folder)
+    table = built(RetailRocket(min_count=1), folder)
     assert fields(table, "category", 1, 1000) == [1, 2]
     assert table.notes["item_properties"] == [first.name, second.name]
 
 
-def test_the_root_category_is_the_top_of_the_tree(write_retailrocket, fields):
+def test_the_root_category_is_the_top_of_the_tree(built, write_retailrocket, fields):
     tree = [(1, ""), (2, ""), (5, 1), (10, 5), (20, 2), (30, 31), (31, 30)]
     categories = {1: "10", 2: "5", 3: "1", 4: "20", 5: "30", 6: "99"}
     views = [(item, item, VIEW, item) for item in categories]
     properties = [(0, item, "categoryid", category) for item, category in categories.items()]
     folder = write_retailrocket(views + late_views(20, item=77), properties, tree)
-    table = RetailRocket(min_count=1).build(folder)
+    table = built(RetailRocket(min_count=1), folder)
     # A category of a circle, and one that is not in the tree, have no root.
     assert fields(table, "root_category", *categories) == [1, 1, 1, 2, 0, 0]
 
@@ -259,14 +259,14 @@ def test_the_root_category_is_the_top_of_the_tree(write_retailrocket, fields):
         ("item_properties_part1.csv", "categoryid", "888", "the file has no rows of use"),
     ],
 )
-def test_a_malformed_file_is_one_line_that_names_it(write_retailrocket, file, old, new, message):
+def test_a_malformed_file_is_one_line_that_names_it(built, write_retailrocket, file, old, new, message):
     folder = write_retailrocket(late_views(10), [(0, 5, "categoryid", "2")], [(1, ""), (2, 1)])
     path = folder / "retailrocket" / file
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
     with pytest.raises(DataError, match=message) as error:
-        RetailRocket().build(folder)
+        built(RetailRocket(), folder)
     assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
 
@@ -282,11 +282,11 @@ def test_missing_files_say_where_they_were_looked_for_and_what_to_type(tmp_path)
         assert f"type: {download} {tmp_path / 'retailrocket'}" in text
 
 
-def test_properties_without_the_tree_are_missing_files(write_retailrocket):
+def test_properties_without_the_tree_are_missing_files(built, write_retailrocket):
     with pytest.raises(DataError, match=r"category_tree\.csv"):
-        RetailRocket().build(write_retailrocket(late_views(10), [(0, 5, "categoryid", "2")]))
+        built(RetailRocket(), write_retailrocket(late_views(10), [(0, 5, "categoryid", "2")]))
 
 
-def test_too_few_views_are_an_error(write_retailrocket):
+def test_too_few_views_are_an_error(built, write_retailrocket):
     with pytest.raises(DataError, match="too few to split"):
-        RetailRocket().build(write_retailrocket([(0, 1, VIEW, 5)]))
+        built(RetailRocket(), write_retailrocket([(0, 1, VIEW, 5)]))

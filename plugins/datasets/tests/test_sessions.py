@@ -10,8 +10,8 @@ DAY = 24 * 60
 
 
 @pytest.fixture
-def con():
-    with workspace() as connection:
+def con(tmp_path):
+    with workspace(tmp_path) as connection:
         yield connection
 
 

@@ -14,8 +14,8 @@ GOOD = HEADER + "1,0,2.5,a\n2,1,,\n"
 
 
 @pytest.fixture
-def con():
-    with workspace() as connection:
+def con(tmp_path):
+    with workspace(tmp_path) as connection:
         yield connection
 
 
@@ -30,8 +30,8 @@ def read(con, tmp_path):
     return from_text
 
 
-def test_a_workspace_is_gone_afterwards():
-    with workspace() as con:
+def test_a_workspace_is_gone_afterwards(tmp_path):
+    with workspace(tmp_path) as con:
         (path,) = (Path(row[0]) for row in run(con, "SELECT path FROM duckdb_databases() WHERE path IS NOT NULL"))
         assert path.exists()
     assert not path.parent.exists()
