@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
+from rmtl_bench.contracts.catalogue import DatasetInfo
 from rmtl_bench.contracts.cell import Component
 from rmtl_bench.contracts.dataset import Dataset
+from rmtl_bench.contracts.errors import DataError
 from rmtl_bench.data.preparation import default_cache_dir, default_data_dir, fingerprint, prepare
 from rmtl_bench.plugins.registry import Registry
 
@@ -19,7 +22,14 @@ class DataSources:
         self.cache_dir = cache_dir or default_cache_dir()
 
     def fingerprint(self, component: Component) -> str:
-        """Return the fingerprint of the data. Raises ``DataError`` when raw files are missing."""
+        """Return the fingerprint of the data. Raises ``DataError`` saying what to type when raw files are missing."""
+        try:
+            self._dataset(component).raw_files(self.data_dir)
+        except DataError as error:
+            source = cast("DatasetInfo", self.registry.find("dataset", component.name).info).source
+            raise DataError(
+                f"{error}\n  type: rmtl-bench data fetch {component.name}" if source else str(error)
+            ) from error
         return fingerprint(self._dataset(component), component, self.data_dir, self.cache_dir)
 
     def prepare(self, component: Component, digest: str) -> Path:

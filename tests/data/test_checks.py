@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from rmtl_bench.contracts import Schema, Task
+from rmtl_bench.contracts import CategoricalField, Schema, SessionTable, Task
 from rmtl_bench.contracts.errors import DataError
+from rmtl_bench.data import checks
 from rmtl_bench.data.checks import check_table
+
+
+@pytest.fixture(autouse=True, params=[checks.CHUNK_ROWS, 5, 1])
+def chunk_rows(request, monkeypatch):
+    """However many rows are looked at at once, the same is said."""
+    monkeypatch.setattr(checks, "CHUNK_ROWS", request.param)
+    return request.param
 
 
 def put(column, index, value):
@@ -141,3 +150,111 @@ def test_tasks_without_parents_may_exceed_each_other(table):
     table.labels[1, 1] = 1
     unrelated = replace(table, schema=Schema(table.schema.categorical, ("price",), (Task("click"), Task("like"))))
     check_table(unrelated, "tiny")
+
+
+def test_of_several_broken_promises_the_first_is_named_with_its_first_row(table):
+    table.numerical[0] = np.nan
+    table.categorical[1, 1] = 9
+    table.categorical[[11, 9], 0] = 7
+    assert "categorical 'item' has id 7 in row 9" in refused(table)
+
+
+def with_extra_tests(**columns):
+    """Test rows become two further test splits, of two and one rows."""
+
+    def mutate(table):
+        table.session[10:] = [6, 7]
+        table.session_end[9:] = 1
+        return replace(table, split_sizes=(6, 3, 1), **({"extra_tests": {"random-exposure": 1, "x2": 1}} | columns))
+
+    return mutate
+
+
+def test_a_table_may_have_further_test_splits(table):
+    check_table(with_extra_tests()(table), "tiny")
+    # Only the training has to be over before one begins.
+    table.timestamp[10:] = table.timestamp[:6].max()
+    check_table(with_extra_tests()(table), "tiny")
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ({"random-exposure": 2, "late": 0}, "split 'late' has 0 rows; every split needs at least one"),
+        ({"random-exposure": 3, "late": -1}, "split 'late' has -1 rows"),
+        (
+            {"late": 1},
+            "split_sizes (6, 3, 1) and extra_tests {'late': 1} sum to 11, not 12 rows",
+        ),
+        ({"late": 3}, "sum to 13, not 12 rows"),
+        ({"late": 2.0}, "extra_tests are {'late': 2.0}; they must be the rows of test splits by name"),
+        ((("late", 2),), "extra_tests are (('late', 2),); they must be"),
+        (None, "extra_tests are None; they must be"),
+        *(
+            ({name: 2}, f"a further test split is called {name!r}; it takes lower-case letters and digits")
+            for name in (
+                "train",
+                "valid",
+                "test",
+                "",
+                "Late",
+                "random_exposure",
+                "late-",
+                "-late",
+                "a--b",
+                "a b",
+                "a\n",
+            )
+        ),
+        ({7: 2}, "a further test split is called 7;"),
+    ],
+)
+def test_further_test_splits_have_names_and_rows_of_their_own(table, extra, said):
+    assert said in refused(with_extra_tests(extra_tests=extra)(table))
+
+
+@pytest.mark.parametrize(
+    ("mutate", "said"),
+    [
+        (put("timestamp", 10, 49), "timestamp 50 of split 'train' is later than 49 of split 'random-exposure'"),
+        (put("timestamp", 11, 49), "timestamp 50 of split 'train' is later than 49 of split 'x2'"),
+        (put("session", 10, 5), "session 5 is not contiguous, or stands in two splits"),
+        (put("session", 11, 6), "session 6 is not contiguous, or stands in two splits"),
+        (put("session", 11, 0), "session 0 is not contiguous, or stands in two splits"),
+        (put("session_end", 9, 0), "session_end is 0 in row 9, where session 5 ends"),
+        (put("session_end", 10, 0), "session_end is 0 in row 10, where session 6 ends"),
+    ],
+)
+def test_further_test_splits_keep_the_promises_of_splits(table, mutate, said):
+    assert said in refused(mutate(with_extra_tests()(table)))
+
+
+def test_session_ids_need_not_rise(table):
+    table.session[:] = 9 - table.session
+    check_table(table, "tiny")
+    table.session[5] = 9
+    assert "session 9 is not contiguous" in refused(table)
+
+
+def test_a_table_is_checked_without_another_array_of_all_its_rows(monkeypatch):
+    monkeypatch.setattr(checks, "CHUNK_ROWS", 1_000)
+    rows = 100_000
+    table = SessionTable(
+        schema=Schema((CategoricalField("item", 2),), ("price",), (Task("click"), Task("pay", parent="click"))),
+        categorical=np.zeros((rows, 1), np.int32),
+        numerical=np.zeros((rows, 1), np.float32),
+        labels=np.zeros((rows, 2), np.float32),
+        label_mask=np.ones((rows, 2), np.bool_),
+        session=np.arange(rows, dtype=np.int32) // 2,
+        user=np.arange(rows, dtype=np.int32) // 4,
+        timestamp=np.arange(rows, dtype=np.int64),
+        session_end=(np.arange(rows) % 2).astype(np.uint8),
+        split_sizes=(rows - 4, 2, 2),
+        optimum=np.full((rows, 2), 0.5, np.float32),
+    )
+    tracemalloc.start()
+    try:
+        check_table(table, "large")
+        assert tracemalloc.get_traced_memory()[1] < rows
+    finally:
+        tracemalloc.stop()

@@ -2,15 +2,15 @@
 
 Gao et al., *KuaiRand: An Unbiased Sequential Recommendation Dataset with Randomly Exposed Videos*, CIKM 2022, arXiv
 2208.08696; https://kuairand.com, Zenodo record 10439422, CC BY-SA 4.0. Pure has 1,436,609 standard interactions of
-27,285 users with 7,583 videos, 1K has 11,713,045 of 1,000 users with 4,369,953 videos.
+27,285 users with 7,583 videos, 1K has 11,713,045 of 1,000 users with 4,369,953 videos, 27K has 322,278,385 of 27,285
+users with 32,038,725 videos. Beside them stand logs of randomly exposed videos: 1,186,059, 43,028 and 1,186,059 rows.
 
 KuaiRand's authors warn that Pure has *incomplete* sequences of its users: it compares methods well, but claims about
-sessions need 1K.
+sessions need 1K or 27K. The files of video *statistics* are not read: they count the whole period, the test's included.
 """
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -34,8 +34,12 @@ SIGNALS: Mapping[str, str] = {
     "forward": "is_forward",
     "hate": "is_hate",
     "profile-enter": "is_profile_enter",
+    "play": "(play_time_ms > 0)",
+    "complete-play": "(duration_ms > 0 AND play_time_ms >= duration_ms)",
+    "profile-stay": "(profile_stay_time > 0)",
+    "comment-stay": "(comment_stay_time > 0)",
 }
-"""The column of the log behind each task."""
+"""What of the log is behind each task: its eight flags, and four yes or no of the times it measures."""
 
 _LOG_COLUMNS: Mapping[str, Column] = {
     **dict.fromkeys(("user_id", "video_id", "date", "hourmin", "time_ms"), KEY),
@@ -55,7 +59,9 @@ _USER_TEXTS = (
     *(f"onehot_feat{number}" for number in range(18)),
 )
 _USER_NUMBERS = ("register_days", "follow_user_num", "fans_user_num", "friend_user_num")
+_USER_UNUSED = ("is_lowactive_period",)
 _VIDEO_TEXTS = ("author_id", "video_type", "upload_type", "music_type", "tag")
+_VIDEO_UNUSED = ("upload_dt", "visible_status", "video_duration", "server_width", "server_height", "music_id")
 
 CATEGORICAL = ("user_id", "video_id", "tab", "hour", *_USER_TEXTS, *_VIDEO_TEXTS)
 """The 34 categorical fields: who, what, where, when; the user's and the video's. All are known before the exposure."""
@@ -63,28 +69,58 @@ CATEGORICAL = ("user_id", "video_id", "tab", "hour", *_USER_TEXTS, *_VIDEO_TEXTS
 NUMERICAL = ("duration", *_USER_NUMBERS)
 """The numerical fields: logarithms of the video's length in ms, of the days since registration, of numbers of users."""
 
+RANDOM_EXPOSURES = "random-exposure"
+"""The further test split: what users made of videos that no recommender had chosen."""
+
+# A bound parameter cannot stand in a view; the share of the users is a number that the catalogue has checked.
+_LOG = """
+    CREATE VIEW log AS
+    SELECT * FROM ({union}) WHERE user_id % 1000 < {kept}
+"""
+
 # Rows that are equal in every column are one exposure logged twice. What is measured after the exposure (play time,
-# stay times) takes part in this and in the order of rows of equal time, but is no feature.
+# stay times) takes part in this and in the order of rows of equal time, but is no feature. Few rows share user, video
+# and time: only among these is everything compared.
+_REPEATED = """
+    CREATE TABLE repeated AS
+    SELECT time_ms, user_id, video_id, chance FROM log GROUP BY ALL HAVING count(*) > 1
+"""
+
 _DISTINCT = """
-    CREATE TABLE distinct_log AS
-    SELECT *, row_number() OVER (ORDER BY time_ms, {every_column}) AS tie
-    FROM (SELECT DISTINCT * FROM log WHERE user_id % 1000 < $kept)
+    CREATE VIEW distinct_log AS
+    SELECT *, 0 AS among FROM log ANTI JOIN repeated USING (time_ms, user_id, video_id, chance)
+    UNION ALL
+    SELECT *, row_number() OVER (PARTITION BY time_ms, user_id, video_id, chance ORDER BY {others}) AS among
+    FROM (SELECT DISTINCT * FROM log SEMI JOIN repeated USING (time_ms, user_id, video_id, chance))
 """
 
 _EXPOSURES = """
     CREATE TABLE exposures AS
     SELECT
-        log.user_id AS user_key, log.time_ms, log.tie, log.date AS day,
-        log.user_id, log.video_id, log.tab, log.hourmin // 100 AS hour,
-        {user_texts},
-        videos.author_id, videos.video_type, videos.upload_type, videos.music_type,
-        string_split(videos.tag, ',')[1] AS tag,
+        user_id AS user_key, time_ms, date AS day, chance,
+        row_number() OVER (ORDER BY time_ms, user_id, video_id, among, chance) AS tie,
+        user_id, video_id, tab, hourmin // 100 AS hour,
         {duration} AS duration,
-        {user_numbers},
         {labels}
-    FROM distinct_log AS log
-    LEFT JOIN users USING (user_id)
-    LEFT JOIN videos USING (video_id)
+    FROM distinct_log
+"""
+
+# Random exposures before the test period would tell of a time that training has seen.
+_EXAMPLES = """
+    CREATE VIEW examples AS
+    SELECT * FROM split_standard
+    UNION ALL BY NAME
+    SELECT * EXCLUDE (split), 3 AS split FROM split_random WHERE split = 2
+"""
+
+_DESCRIBED = """
+    CREATE VIEW described AS
+    SELECT ordered.*, {user_texts}, {user_numbers},
+        videos.author_id, videos.video_type, videos.upload_type, videos.music_type,
+        string_split(videos.tag, ',')[1] AS tag
+    FROM ordered
+    LEFT JOIN users ON ordered.user_id = users.user_id
+    LEFT JOIN videos ON ordered.video_id = videos.video_id
 """
 
 
@@ -94,18 +130,21 @@ def _logarithm(number: str) -> str:
 
 
 class KuaiRand(Dataset):
-    """KuaiRand-Pure or 1K: every standard exposure is a row; by default the tasks are click and long view.
+    """KuaiRand-Pure: every standard exposure is a row; by default the tasks are click and long view.
 
     With click among the tasks every other task is its child and its label is the joint event, signal AND click:
     0.11 % of the rows of Pure have a long view and no click, and count as no long view. Without click the labels are
     the signals as logged. Exact duplicates of a row are dropped. A session is a user's week (Beijing time) by default,
-    since a day of Pure has two rows; it is cut where a split boundary falls into it.
+    since a day of Pure has two rows; where a split boundary falls into it, it is cut, or dropped (``at_boundary``).
+
+    ``random_exposures`` adds the log of random exposures as the further test split ``random-exposure``: its rows from
+    the beginning of the test period on, with sessions of their own, and the vocabularies of the training split.
     """
 
     _name: ClassVar[str] = "kuairand-pure"
     _suffix: ClassVar[str] = "pure"
-    _md5: ClassVar[str] = "0820331067a3784d9691136f772b35a7"
-    _folders: ClassVar[tuple[str, ...]] = ("kuairand-pure", "KuaiRand-Pure/data", "KuaiRand-Pure")
+    _folders: ClassVar[tuple[str, ...]] = ("kuairand-pure", "KuaiRand-Pure")
+    _parts: ClassVar[tuple[str, ...]] = ("",)
 
     def __init__(
         self,
@@ -116,98 +155,135 @@ class KuaiRand(Dataset):
         split: Sequence[float] = (0.6, 0.2, 0.2),
         users: float = 1.0,
         min_count: int = 2,
+        at_boundary: str = "cut",
+        random_exposures: bool = False,
     ) -> None:
         if not tasks or len(set(tasks)) != len(tasks):
             raise UsageError(f"parameter 'tasks' is {tuple(tasks)}; it takes one task or more, each once")
         names = sorted(tasks, key=lambda name: name != "click")
         parent = "click" if "click" in names else None
         joint = " and is_click = 1" if parent else ""
-        self._tasks = [
-            Task(name, None if name == "click" else parent, f"{SIGNALS[name]} = 1" + joint * (name != "click"))
-            for name in names
-        ]
+        self._tasks = [Task(n, None if n == "click" else parent, _meaning(n) + joint * (n != "click")) for n in names]
         self._sessions, self._gap_minutes = sessions, gap_minutes
         self._shares, self._users, self._min_count = check_shares(split), users, min_count
+        self._at_boundary, self._random = at_boundary, random_exposures
 
     def raw_files(self, data_dir: Path) -> list[Path]:
-        """Return the one or two standard logs, the users and the videos."""
-        logs, users, videos = self._find(data_dir)
-        return [*logs, users, videos]
+        """Return the standard logs, the log of random exposures where it is asked for, the users and the videos."""
+        logs, random, users, videos = self._find(data_dir)
+        return [*logs, *random, users, videos]
 
     def build(self, data_dir: Path, scratch: Path) -> SessionTable:
         """Return the table; see the class for what its rows, labels and sessions are."""
-        logs, users, videos = self._find(data_dir)
+        logs, random, users, videos = self._find(data_dir)
         with workspace(scratch) as con:
-            logged = self._read(con, logs, users, videos)
-            kept = self._join(con)
-            add_sessions(con, "exposures", "sessioned", self._sessions, self._gap_minutes)
-            add_splits(con, "sessioned", "examples", cut_times(con, "sessioned", self._shares))
-            lay_out(con, "examples")
+            self._read(con, logs, random, users, videos)
+            counts = self._select(con)
+            further = self._split(con)
+            dropped = lay_out(con, "examples", self._at_boundary)
+            run(con, _DESCRIBED.format(**_user_columns()))
             notes = {
                 "source": "KuaiRand, Gao et al., CIKM 2022, Zenodo record 10439422, CC BY-SA 4.0",
-                "logs": [path.name for path in logs],
+                "logs": [path.name for path in (*logs, *random)],
                 "logs_missing": [name for name in self._log_names() if not any(p.name.startswith(name) for p in logs)],
-                "rows_logged": logged,
-                "rows_distinct": kept,
+                **counts,
                 "labels": "joint with click" if self._tasks[0].name == "click" else "as logged",
+                **further,
+                **dropped,
             }
-            return assemble(con, scratch, CATEGORICAL, NUMERICAL, self._tasks, self._min_count, notes)
+            relation, extra = "described", [RANDOM_EXPOSURES]
+            return assemble(con, scratch, CATEGORICAL, NUMERICAL, self._tasks, self._min_count, notes, relation, extra)
 
     def _log_names(self) -> list[str]:
-        return [f"log_standard_{days}_{self._suffix}.csv" for days in ("4_08_to_4_21", "4_22_to_5_08")]
+        days = ("4_08_to_4_21", "4_22_to_5_08")
+        return [f"log_standard_{period}_{self._suffix}{part}.csv" for period in days for part in self._parts]
 
     def _places(self, data_dir: Path) -> list[Path]:
-        return [data_dir / folder for folder in self._folders]
+        """Return where the files may be: in a folder of the data set, as its archive unpacks, or in a plain one."""
+        archive = self._folders[-1]
+        inside = [f"{folder}/{archive}/data" for folder in self._folders[:1]] + [f"{archive}/data"]
+        return [data_dir / folder for folder in (*self._folders, *inside)]
 
-    def _find(self, data_dir: Path) -> tuple[list[Path], Path, Path]:
-        names = [*self._log_names(), f"user_features_{self._suffix}.csv", f"video_features_basic_{self._suffix}.csv"]
+    def _find(self, data_dir: Path) -> tuple[list[Path], list[Path], Path, Path]:
+        random_name = f"log_random_4_22_to_5_08_{self._suffix}.csv"
+        features = [f"user_features_{self._suffix}.csv", f"video_features_basic_{self._suffix}.csv"]
         for place in self._places(data_dir):
-            *logs, users, videos = (find_file(place, name) for name in names)
+            *logs, random, users, videos = (
+                find_file(place, name) for name in (*self._log_names(), random_name, *features)
+            )
             found = [path for path in logs if path]
-            if found and users and videos:
-                return found, users, videos
-        archive = f"KuaiRand-{self._suffix.replace('pure', 'Pure').replace('1k', '1K')}"
-        raise missing_files(
-            self._name,
-            [" or ".join(names[:2]), *names[2:]],
-            self._places(data_dir),
-            "https://zenodo.org/records/10439422 (CC BY-SA 4.0)",
-            [
-                f"mkdir -p {shlex.quote(str(data_dir))}",
-                f"curl -LO https://zenodo.org/records/10439422/files/{archive}.tar.gz",
-                f"echo '{self._md5}  {archive}.tar.gz' | md5sum -c",
-                f"tar -xzf {archive}.tar.gz -C {shlex.quote(str(data_dir))}",
-            ],
-        )
+            if found and users and videos and (random or not self._random):
+                return found, [random] if random and self._random else [], users, videos
+        needed = [" or ".join(self._log_names()), *([random_name] if self._random else []), *features]
+        raise missing_files(self._name, needed, self._places(data_dir))
 
-    def _read(self, con: duckdb.DuckDBPyConnection, logs: Sequence[Path], users: Path, videos: Path) -> int:
-        """Create the tables ``log``, ``users`` and ``videos``; return the rows of the log."""
-        for number, path in enumerate(logs):
+    def _read(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        logs: Sequence[Path],
+        random: Sequence[Path],
+        users: Path,
+        videos: Path,
+    ) -> None:
+        """Create the views ``log``, whose column ``chance`` is 1 for a random exposure, ``users`` and ``videos``."""
+        files = [(path, 0) for path in logs] + [(path, 1) for path in random]
+        for number, (path, _) in enumerate(files):
             read_csv(con, f"log_{number}", path, _LOG_COLUMNS)
-        run(con, "CREATE VIEW log AS " + " UNION ALL ".join(f"SELECT * FROM log_{n}" for n in range(len(logs))))  # noqa: S608
+        parts = [f"SELECT *, {chance} AS chance FROM log_{number}" for number, (_, chance) in enumerate(files)]  # noqa: S608
+        run(con, _LOG.format(union=" UNION ALL ".join(parts), kept=self._users * 1000))
         features: dict[str, Column] = dict.fromkeys(_USER_TEXTS, TEXT) | dict.fromkeys(_USER_NUMBERS, NUMBER)
-        read_csv(con, "users", users, {"user_id": KEY, **features})
+        read_csv(con, "users", users, {"user_id": KEY, **features}, unused=_USER_UNUSED)
         check_unique(con, "users", "user_id", users)
-        read_csv(con, "videos", videos, {"video_id": KEY, **dict.fromkeys(_VIDEO_TEXTS, TEXT)})
+        columns = {"video_id": KEY, **dict.fromkeys(_VIDEO_TEXTS, TEXT)}
+        read_csv(con, "videos", videos, columns, unused=_VIDEO_UNUSED)
         check_unique(con, "videos", "video_id", videos)
-        return int(run(con, "SELECT count(*) FROM log")[0][0])
 
-    def _join(self, con: duckdb.DuckDBPyConnection) -> int:
-        """Create ``exposures`` from the distinct rows of the log; return their number."""
-        every_column = ", ".join(name for name in _LOG_COLUMNS if name != "time_ms")
-        run(con, _DISTINCT.format(every_column=every_column), {"kept": self._users * 1000})
-        joint = "log.is_click" if self._tasks[0].name == "click" else "1"
-        query = _EXPOSURES.format(
-            user_texts=", ".join(f"users.{name}" for name in _USER_TEXTS),
-            duration=_logarithm("log.duration_ms"),
-            user_numbers=", ".join(f"{_logarithm(f'users.{name}')} AS {name}" for name in _USER_NUMBERS),
-            labels=", ".join(f'log.{SIGNALS[task.name]} * {joint} AS "{task.name}"' for task in self._tasks),
+    def _select(self, con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+        """Create ``exposures`` from the distinct rows of the log; return the counts of rows for the notes."""
+        others = ", ".join(name for name in _LOG_COLUMNS if name not in ("time_ms", "user_id", "video_id"))
+        run(con, _REPEATED)
+        run(con, _DISTINCT.format(others=others))
+        joint = " * is_click" if self._tasks[0].name == "click" else ""
+        labels = (
+            f'{SIGNALS[task.name]}::INTEGER{joint if task.name != "click" else ""} AS "{task.name}"'
+            for task in self._tasks
         )
-        run(con, query)
-        rows = int(run(con, "SELECT count(*) FROM exposures")[0][0])
-        if rows == 0:
+        run(con, _EXPOSURES.format(duration=_logarithm("duration_ms"), labels=", ".join(labels)))
+        logged = 0
+        for (name,) in run(con, "SELECT view_name FROM duckdb_views() WHERE regexp_matches(view_name, '^log_[0-9]+$')"):
+            logged += int(run(con, f"SELECT count(*) FROM {name}")[0][0])  # noqa: S608
+        kept = int(run(con, "SELECT count(*) FROM exposures")[0][0])
+        if kept == 0:
             raise DataError(f"{self._name}: no rows are left with users = {self._users:g}; take a larger share")
-        return rows
+        return {"rows_logged": logged, "rows_distinct": kept}
+
+    def _split(self, con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+        """Create ``examples``, with sessions and splits; return what a note says of the random exposures."""
+        run(con, "CREATE VIEW standard AS SELECT * EXCLUDE (chance) FROM exposures WHERE chance = 0")
+        add_sessions(con, "standard", "sessioned", self._sessions, self._gap_minutes)
+        cuts = cut_times(con, "sessioned", self._shares)
+        add_splits(con, "sessioned", "split_standard", cuts)
+        if not self._random:
+            run(con, "CREATE VIEW examples AS SELECT * FROM split_standard")
+            return {}
+        run(con, "CREATE VIEW random AS SELECT * EXCLUDE (chance) FROM exposures WHERE chance = 1")
+        add_sessions(con, "random", "random_sessioned", self._sessions, self._gap_minutes)
+        add_splits(con, "random_sessioned", "split_random", cuts)
+        run(con, _EXAMPLES)
+        early = run(con, "SELECT count(*) FROM split_random WHERE split < 2")[0][0]
+        return {"random_exposures_before_the_test_period": int(early)}
+
+
+def _meaning(task: str) -> str:
+    signal = SIGNALS[task]
+    return signal.strip("()") if signal.startswith("(") else f"{signal} = 1"
+
+
+def _user_columns() -> dict[str, str]:
+    return {
+        "user_texts": ", ".join(f"users.{name}" for name in _USER_TEXTS),
+        "user_numbers": ", ".join(f"{_logarithm(f'users.{name}')} AS {name}" for name in _USER_NUMBERS),
+    }
 
 
 class KuaiRand1K(KuaiRand):
@@ -215,12 +291,20 @@ class KuaiRand1K(KuaiRand):
 
     _name = "kuairand-1k"
     _suffix = "1k"
-    _md5 = "6b0b9c8222d67fcd4c676218edca3f1f"
-    _folders = ("kuairand-1k", "KuaiRand-1K/data", "KuaiRand-1K")
+    _folders = ("kuairand-1k", "KuaiRand-1K")
+
+
+class KuaiRand27K(KuaiRand):
+    """KuaiRand-27K: all 27,285 users with their complete sequences, whose logs come in two parts each."""
+
+    _name = "kuairand-27k"
+    _suffix = "27k"
+    _folders = ("kuairand-27k", "KuaiRand-27K")
+    _parts = ("_part1", "_part2")
 
 
 class KuaiRandPureSample(KuaiRand):
-    """The 14 days of KuaiRand-Pure that come with this distribution; needs no download."""
+    """The 14 days of KuaiRand-Pure that come with this distribution; needs no download, has no random exposures."""
 
     _name = "kuairand-pure-sample"
 

@@ -13,14 +13,12 @@ def find_file(folder: Path, name: str) -> Path | None:
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
-def missing_files(
-    dataset: str, names: Sequence[str], places: Sequence[Path], source: str, commands: Sequence[str]
-) -> DataError:
-    """Return the error that says what is missing, where it was looked for, where it comes from and what to type."""
+def missing_files(dataset: str, names: Sequence[str], places: Sequence[Path]) -> DataError:
+    """Return the error that says what is missing and where it was looked for.
+
+    What to type is the harness's to say, which knows the source of the data set."""
     return DataError(
         f"{dataset}: raw files are missing\n"
-        f"  needed, in one folder (.csv or .csv.gz): {', '.join(names)}\n"
-        f"  looked for in: {', '.join(map(str, places))}\n"
-        f"  source: {source}\n"
-        f"  type: {' && '.join(commands)}"
+        f"  needed, in one folder (plain or .gz): {', '.join(names)}\n"
+        f"  looked for in: {', '.join(map(str, places))}"
     )

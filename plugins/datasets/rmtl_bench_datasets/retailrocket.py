@@ -6,7 +6,7 @@ The Retailrocket recommender system dataset, as published on Kaggle, CC BY-NC-SA
 
 from __future__ import annotations
 
-import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -55,7 +55,7 @@ _KEPT = """
     CREATE TABLE kept AS
     SELECT *
     FROM sessioned
-    QUALIFY count(*) FILTER (WHERE event = 'view') OVER (PARTITION BY user_key, bucket) >= $min_session_rows
+    QUALIFY count(*) FILTER (WHERE event = 'view') OVER (PARTITION BY user_key, bucket) BETWEEN $least AND $most
 """
 
 # A label looks no further than the part of the session on this side of a split boundary: what happens in the
@@ -83,19 +83,19 @@ _VIEWS = """
     WHERE event = 'view'
 """
 
-# A property holds from its time stamp on, until the next value of it.
-_WITH_PROPERTY = """
-    CREATE TABLE {target} AS
-    SELECT v.*, p.value AS {field}
-    FROM {source} AS v
-    ASOF LEFT JOIN (
-        SELECT itemid, timestamp, max(value) AS value FROM properties WHERE property = '{property}' GROUP BY ALL
-    ) AS p ON v.itemid = p.itemid AND v.time_ms >= p.timestamp
-"""
-
-_WITH_ROOT = """
-    CREATE TABLE {target} AS
-    WITH RECURSIVE ancestors AS (
+# A property holds from its time stamp on, until the next value of it: at every change of an item stands all that holds
+# from then on. An empty value ends the one before.
+_STATES = """
+    CREATE TABLE states AS
+    WITH RECURSIVE changes AS (
+        SELECT itemid, timestamp, {changed}
+        FROM properties SEMI JOIN ordered USING (itemid)
+        GROUP BY ALL
+    ), held AS (
+        SELECT itemid, timestamp, {held}
+        FROM changes
+        WINDOW so_far AS (PARTITION BY itemid ORDER BY timestamp)
+    ), ancestors AS (
         SELECT categoryid, categoryid AS ancestor, 0 AS depth FROM tree
         UNION ALL
         SELECT a.categoryid, t.parentid, depth + 1
@@ -105,8 +105,13 @@ _WITH_ROOT = """
         SELECT categoryid::VARCHAR AS category, arg_max(ancestor, depth) AS root_category
         FROM ancestors GROUP BY ALL HAVING max(depth) < 64
     )
-    SELECT v.*, root_category
-    FROM {source} AS v LEFT JOIN roots USING (category)
+    SELECT held.*, root_category FROM held LEFT JOIN roots USING (category)
+"""
+
+_DESCRIBED = """
+    CREATE TABLE described AS
+    SELECT ordered.*, states.* EXCLUDE (itemid, timestamp)
+    FROM ordered ASOF LEFT JOIN states ON ordered.itemid = states.itemid AND ordered.time_ms >= states.timestamp
 """
 
 
@@ -129,8 +134,11 @@ class RetailRocket(Dataset):
         split: Sequence[float] = (0.6, 0.2, 0.2),
         min_session_rows: int = 1,
         min_count: int = 2,
+        at_boundary: str = "cut",
+        max_session_rows: int = 0,
     ) -> None:
         self._sessions = "user" if sessions == "visitor" else sessions
+        self._at_boundary, self._max_session_rows = at_boundary, max_session_rows
         self._gap_minutes, self._shares = gap_minutes, check_shares(split)
         self._min_session_rows, self._min_count = min_session_rows, min_count
 
@@ -146,24 +154,26 @@ class RetailRocket(Dataset):
             read_csv(con, "raw_events", events, _EVENT_COLUMNS)
             run(con, _EVENTS)
             add_sessions(con, "events", "sessioned", self._sessions, self._gap_minutes)
-            run(con, _KEPT, {"min_session_rows": self._min_session_rows})
+            run(con, _KEPT, {"least": self._min_session_rows, "most": self._max_session_rows or sys.maxsize})
             cuts = cut_times(con, "kept", self._shares, "WHERE event = 'view'")
             add_splits(con, "kept", "split_events", cuts)
             run(con, _VIEWS)
-            fields, examples = ["item", "hour", "weekday"], "views"
+            dropped = lay_out(con, "views", self._at_boundary)
+            fields, relation = ["item", "hour", "weekday"], "ordered"
             if tree:
-                examples = _add_properties(con, tree, properties)
-                fields += [*PROPERTIES, "root_category"]
-            lay_out(con, examples)
-            counts = [run(con, f"SELECT count(*) FROM {table}")[0][0] for table in ("raw_events", "events")]  # noqa: S608
+                _describe(con, tree, properties)
+                fields, relation = [*fields, *PROPERTIES, "root_category"], "described"
+            counts = [run(con, f"SELECT count(*) FROM {table}")[0][0] for table in ("raw_events", "events", "kept")]  # noqa: S608
             notes = {
                 "source": "Retailrocket recommender system dataset, Kaggle, CC BY-NC-SA 4.0",
                 "events_logged": counts[0],
                 "events_distinct": counts[1],
+                "events_kept": counts[2],
                 "item_properties": [path.name for path in properties]
                 or "no property file was there: no category fields",
+                **dropped,
             }
-            return assemble(con, scratch, fields, ("position", "pause"), _TASKS, self._min_count, notes)
+            return assemble(con, scratch, fields, ("position", "pause"), _TASKS, self._min_count, notes, relation)
 
     def _find(self, data_dir: Path) -> tuple[Path, Path | None, list[Path]]:
         """Return events, category tree and properties; the tree is of use, and needed, only beside properties."""
@@ -173,17 +183,12 @@ class RetailRocket(Dataset):
             properties = [path for path in found if path]
             if events and (tree or not properties):
                 return events, tree if properties else None, properties
-        raise missing_files(
-            "retailrocket",
-            ["events.csv", "and for categories category_tree.csv", *_PROPERTY_FILES],
-            places,
-            "https://www.kaggle.com/datasets/retailrocket/ecommerce-dataset (CC BY-NC-SA 4.0)",
-            [f"kaggle datasets download retailrocket/ecommerce-dataset --unzip -p {shlex.quote(str(places[0]))}"],
-        )
+        names = ["events.csv", "and for categories category_tree.csv", *_PROPERTY_FILES]
+        raise missing_files("retailrocket", names, places)
 
 
-def _add_properties(con: duckdb.DuckDBPyConnection, tree: Path, files: Sequence[Path]) -> str:
-    """Add a field for each property and the root category to ``views``; return the name of the new table."""
+def _describe(con: duckdb.DuckDBPyConnection, tree: Path, files: Sequence[Path]) -> None:
+    """Create ``described``: ``ordered`` with a field for each property, as of the view, and with the root category."""
     read_csv(con, "tree", tree, {"categoryid": KEY, "parentid": Column("BIGINT")})
     check_unique(con, "tree", "categoryid", tree)
     wanted = ", ".join(f"'{name}'" for name in PROPERTIES.values())
@@ -191,10 +196,9 @@ def _add_properties(con: duckdb.DuckDBPyConnection, tree: Path, files: Sequence[
         read_csv(con, f"properties_{number}", path, _PROPERTY_COLUMNS, f"WHERE property IN ({wanted})")
     parts = " UNION ALL ".join(f"SELECT * FROM properties_{number}" for number in range(len(files)))  # noqa: S608
     run(con, f"CREATE VIEW properties AS {parts}")
-    source = "views"
-    for field, name in PROPERTIES.items():
-        target = f"views_with_{field}"
-        run(con, _WITH_PROPERTY.format(source=source, target=target, field=field, property=name))
-        source = target
-    run(con, _WITH_ROOT.format(source=source, target="views_with_root"))
-    return "views_with_root"
+    changed = (
+        f"max(coalesce(value, '')) FILTER (WHERE property = '{name}') AS {field}" for field, name in PROPERTIES.items()
+    )
+    held = (f"nullif(last_value({field} IGNORE NULLS) OVER so_far, '') AS {field}" for field in PROPERTIES)
+    run(con, _STATES.format(changed=", ".join(changed), held=", ".join(held)))
+    run(con, _DESCRIBED)

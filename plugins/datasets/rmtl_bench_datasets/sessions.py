@@ -41,22 +41,46 @@ _SPLIT = """
     FROM {source}
 """
 
-# A session that runs across a boundary becomes one part on each side; ``tie`` of a part's first row orders the parts.
-_ORDERED = """
-    CREATE TABLE ordered AS
-    WITH parts AS (
-        SELECT *,
-            min(tie) OVER (PARTITION BY split, user_key, bucket) AS part,
-            lead(split) OVER (PARTITION BY user_key, bucket ORDER BY tie) AS next_split
-        FROM {source}
+_CROSSING = """
+    CREATE TABLE crossing AS
+    SELECT user_key, bucket, count(*) AS rows
+    FROM {source} WHERE split <= 2
+    GROUP BY ALL HAVING min(split) <> max(split)
+"""
+
+_WHOLE = """
+    CREATE VIEW whole_sessions AS
+    SELECT * FROM {source} AS source WHERE split > 2 OR NOT EXISTS (
+        SELECT 1 FROM crossing WHERE crossing.user_key = source.user_key AND crossing.bucket = source.bucket
     )
+"""
+
+# A session that runs across a boundary becomes one part on each side; ``tie`` of a part's first row orders the parts.
+# A further test split (3 and on) has sessions of its own: they are no parts of those that it was drawn beside.
+_PARTS = """
+    CREATE TABLE parts AS
     SELECT
-        * EXCLUDE (next_split),
+        tie, split, user_key,
+        min(tie) OVER (PARTITION BY split, user_key, bucket) AS part,
+        lead(split) OVER (PARTITION BY greatest(split, 2), user_key, bucket ORDER BY tie) AS next_split
+    FROM {source}
+"""
+
+_PLACES = """
+    CREATE TABLE places AS
+    SELECT
+        tie, row_number() OVER (ORDER BY split, part, tie) - 1 AS row,
         dense_rank() OVER (ORDER BY split, part) - 1 AS session,
         dense_rank() OVER (ORDER BY user_key) - 1 AS user_number,
         CASE WHEN next_split IS NULL THEN 1 WHEN next_split = split THEN 0 ELSE 2 END AS session_end
     FROM parts
-    ORDER BY split, part, tie
+"""
+
+_ORDERED = """
+    CREATE TABLE ordered AS
+    SELECT source.*, row, session, user_number, session_end
+    FROM {source} AS source JOIN places USING (tie)
+    ORDER BY row
 """
 
 
@@ -100,11 +124,23 @@ def add_splits(con: duckdb.DuckDBPyConnection, source: str, target: str, cuts: t
     run(con, _SPLIT.format(source=source, target=target), {"first": cuts[0], "second": cuts[1]})
 
 
-def lay_out(con: duckdb.DuckDBPyConnection, source: str) -> None:
+def lay_out(con: duckdb.DuckDBPyConnection, source: str, at_boundary: str = "cut") -> dict[str, int]:
     """Create the table ``ordered``: the rows of ``source`` as a session table has them.
 
-    Train, valid, test; within a split by the time at which a session begins; within a session by time. Added
-    are ``session`` and ``user_number``, both counted from 0, and ``session_end``: 0 where the session goes on in
-    the next row, 1 where it ends, 2 where a split boundary cuts it.
+    Train, valid, test, further test splits; within a split by the time at which a session begins; within a session by
+    time. Added are ``row``, the place of a row, ``session`` and ``user_number``, all counted from 0, and
+    ``session_end``: 0 where the session goes on in the next row, 1 where it ends, 2 where a split boundary cuts it.
+
+    ``at_boundary`` says what becomes of a session that runs across a split boundary: ``cut`` makes sessions of its
+    parts, ``drop`` leaves it out. Returned are the counts of what was left out, for the notes; none for ``cut``.
     """
-    run(con, _ORDERED.format(source=source))
+    dropped = {}
+    if at_boundary == "drop":
+        run(con, _CROSSING.format(source=source))
+        sessions, rows = run(con, "SELECT count(*), coalesce(sum(rows), 0)::BIGINT FROM crossing")[0]
+        dropped = {"sessions_dropped_at_a_split": int(sessions), "rows_dropped_at_a_split": int(rows)}
+        run(con, _WHOLE.format(source=source))
+        source = "whole_sessions"
+    for query in (_PARTS, _PLACES, _ORDERED):
+        run(con, query.format(source=source))
+    return dropped

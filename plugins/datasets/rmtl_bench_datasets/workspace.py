@@ -7,7 +7,7 @@ import gzip
 import re
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,10 @@ def workspace(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         spill = str(Path(folder) / "spill")
         connection = duckdb.connect(str(Path(folder) / "work.duckdb"), config={"temp_directory": spill})
         try:
+            run(connection, "CREATE TABLE ignored_columns (file VARCHAR, name VARCHAR)")
             yield connection
+        except duckdb.Error as error:
+            raise DataError(f"DuckDB cannot go on below {scratch}: {str(error).splitlines()[0]}") from error
         finally:
             connection.close()
 
@@ -32,6 +35,12 @@ def workspace(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def run(con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, object] | None = None) -> list[tuple]:  # type: ignore[type-arg]
     """Execute ``query`` with ``$name`` parameters bound, and return all its rows."""
     return con.execute(query, dict(parameters) if parameters else None).fetchall()
+
+
+def ignored_columns(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """Return, for the notes, the columns of the files read that nothing asked for."""
+    names = run(con, "SELECT file || ': ' || name FROM ignored_columns ORDER BY ALL")
+    return {"columns_ignored": [name for (name,) in names]} if names else {}
 
 
 @dataclass(frozen=True)
@@ -56,10 +65,16 @@ _LARGEST = 2**53
 
 
 def read_csv(
-    con: duckdb.DuckDBPyConnection, table: str, path: Path, columns: Mapping[str, Column], where: str = ""
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    path: Path,
+    columns: Mapping[str, Column],
+    where: str = "",
+    unused: Sequence[str] = (),
 ) -> None:
     """Create the view ``table`` of ``columns`` of a CSV file with a header, plain or gzipped, ignoring the others.
 
+    Of the others, those that are not ``unused``, known but without use, are noted (:func:`ignored_columns`).
     ``where`` keeps a part of the rows. Raises :class:`DataError` with one line naming the file and the line,
     the column or the value, for a missing column, a row cut short, a value that is no number or a broken file.
     """
@@ -67,6 +82,9 @@ def read_csv(
     missing = [name for name in columns if name not in header]
     if missing:
         raise DataError(f"{path}: column {missing[0]!r} is missing; the header has {', '.join(header)}")
+    for name in header:
+        if name not in columns and name not in unused:
+            run(con, "INSERT INTO ignored_columns VALUES ($file, $name)", {"file": path.name, "name": name})
     # As whole numbers DuckDB would round 0.4 to 0: they are read as numbers, checked, and seen through a view.
     types = dict.fromkeys(header, "VARCHAR") | {name: _read_as(column) for name, column in columns.items()}
     names = ", ".join(f'"{name}"' for name in columns)

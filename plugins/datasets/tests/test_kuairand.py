@@ -329,7 +329,7 @@ def test_a_gzipped_log_cut_short_is_one_line_that_names_it(built, write_kuairand
 )
 def test_missing_files_say_where_they_were_looked_for_and_what_to_type(tmp_path, kind, archive, file):
     folder = tmp_path / "my data"
-    for call in (kind().raw_files, kind().build):
+    for call in (kind().raw_files, lambda place: kind().build(place, tmp_path)):
         with pytest.raises(DataError, match="raw files are missing") as error:
             call(folder)
         text = str(error.value)

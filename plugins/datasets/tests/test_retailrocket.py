@@ -272,7 +272,7 @@ def test_a_malformed_file_is_one_line_that_names_it(built, write_retailrocket, f
 
 
 def test_missing_files_say_where_they_were_looked_for_and_what_to_type(tmp_path):
-    for call in (RetailRocket().raw_files, RetailRocket().build):
+    for call in (RetailRocket().raw_files, lambda place: RetailRocket().build(place, place)):
         with pytest.raises(DataError, match="raw files are missing") as error:
             call(tmp_path)
         text = str(error.value)

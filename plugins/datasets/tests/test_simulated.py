@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,14 +13,40 @@ from scipy.special import ndtri
 from rmtl_bench.contracts import UsageError
 from rmtl_bench.data.checks import check_table
 from rmtl_bench.metrics.ranking import auc_score
-from rmtl_bench_datasets.simulated import NUMERICAL, USER_FIELDS, Simulated
+from rmtl_bench_datasets import simulated
+from rmtl_bench_datasets.simulated import Simulated
+from rmtl_bench_datasets.simulated_blocks import NUMERICAL, USER_FIELDS
 
+BLOCK = 10_000
 FIELDS = ("user_group", "age", "region", "category", "brand", "price_level", "hour", "slot")
 
 
 @pytest.fixture(scope="module")
 def usual(simulate):
     return simulate(rows=30_000, seed=1)
+
+
+@pytest.fixture(scope="module")
+def blocks(simulate):
+    """Build a table from blocks of 10,000 rows, or as many as said."""
+
+    def build(block=BLOCK, **parameters):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(simulated, "BLOCK_ROWS", block)
+            return simulate(**parameters)
+
+    return build
+
+
+@pytest.fixture(scope="module", params=["page", "geometric"])
+def five(request, blocks):
+    """Five blocks, the last of them short; valid begins within the third and test within the fourth."""
+    return blocks(rows=47_003, sessions=request.param, seed=4)
+
+
+def of_blocks(table):
+    """Return the rows of each block."""
+    return [slice(first, min(first + BLOCK, len(table))) for first in range(0, len(table), BLOCK)]
 
 
 def standard_error(residuals, session):
@@ -293,6 +321,118 @@ def test_the_hour_is_that_of_the_time_stamp(usual):
 def test_the_time_stamps_of_a_session_rise(usual):
     goes_on = usual.session_end[:-1] == 0
     assert (np.diff(usual.timestamp)[goes_on] > 0).all()
+
+
+# Blocks
+
+
+def test_blocks_make_a_table_that_keeps_its_promises(five):
+    check_table(five, "simulated")
+    assert len(five) == 47_003
+    assert five.split_sizes == pytest.approx((28_202, 9_400, 9_401), abs=2)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    kind=KINDS,
+    block=st.integers(100, 200),
+    rows=st.integers(100, 800),
+    tasks=st.integers(1, 3),
+    train=st.floats(0.05, 0.9),
+    seed=st.integers(0, 2**31),
+)
+def test_blocks_of_any_size_are_consecutive_and_share_nobody(blocks, kind, block, rows, tasks, train, seed):
+    sessions, length = kind
+    split = (train, (1 - train) / 2, (1 - train) / 2)
+    table = blocks(block, rows=rows, tasks=tasks, sessions=sessions, session_length=length, split=split, seed=seed)
+    check_table(table, "simulated")
+    assert len(table) == rows
+    assert table.split_sizes[:2] == pytest.approx((rows * split[0], rows * split[1]), abs=6)
+    assert np.count_nonzero(table.session_end == 2) == table.notes["sessions_cut_by_a_split"]
+    for column in (table.timestamp, table.session, table.user):
+        for earlier, later in itertools.pairwise(np.split(column, range(block, rows, block))):
+            assert earlier.max() < later.min()
+    assert (np.diff(np.unique(table.session)) == 1).all()
+
+
+def test_the_first_block_is_the_table_of_its_rows(blocks, simulate):
+    alone, first = simulate(rows=BLOCK), blocks(rows=3 * BLOCK, split=(0.8, 0.1, 0.1))
+    for name in ("timestamp", "user", "optimum", "labels", "numerical", "categorical"):
+        found, expected = (np.sort(getattr(table, name)[:BLOCK], axis=0) for table in (first, alone))
+        np.testing.assert_array_equal(found, expected, err_msg=name)
+
+
+def test_every_block_draws_rows_of_its_own(five):
+    for one, other in itertools.combinations(of_blocks(five), 2):
+        for column in (five.numerical, five.categorical, five.optimum, five.labels):
+            assert not np.array_equal(column[one][:7_000], column[other][:7_000])
+        assert np.mean(five.numerical[one][:7_000] == five.numerical[other][:7_000]) < 0.001
+
+
+def test_rates_hold_over_all_blocks_and_those_of_the_first_exactly(five):
+    first, *later = (five.optimum[rows].astype(np.float64) for rows in of_blocks(five))
+    assert first.mean(axis=0) == pytest.approx([0.2, 0.05], abs=1e-6)
+    assert all(
+        len(np.unique([first[:, task].mean(), *(block[:, task].mean() for block in later)])) == 5 for task in (0, 1)
+    )
+    for values in (five.optimum.astype(np.float64), five.labels):
+        for rows in of_blocks(five):
+            for task, rate in enumerate((0.2, 0.05)):
+                # Rows of a user have its fields in common.
+                error = standard_error(values[rows, task] - rate, five.user[rows])
+                assert abs(np.sum(values[rows, task] - rate)) < 4.5 * error
+
+
+@pytest.mark.parametrize("conflict", [0.0, 0.3, 0.5, 1.0])
+def test_predictors_correlate_over_all_blocks_as_over_the_first(blocks, conflict):
+    eta = predictors(blocks(rows=47_003, tasks=3, rates=(0.6, 0.3, 0.1), conflict=conflict), funnel=True)
+    first, *later = (eta[rows] for rows in of_blocks(eta))
+    for left, right in itertools.pairwise(range(3)):
+        expected, found = 1 - 2 * conflict, [np.corrcoef(part[:, [left, right]].T)[0, 1] for part in (first, *later)]
+        assert found[0] == pytest.approx(expected, abs=1e-3)
+        assert found[1:] == pytest.approx([expected] * 4, abs=0.06)
+    assert first.std(axis=0) == pytest.approx([0.6] * 3, abs=1e-3)
+    for block in later:
+        assert block.std(axis=0) == pytest.approx([0.6] * 3, rel=0.05)
+
+
+def test_the_optimum_is_calibrated_in_every_block_and_by_decile_over_all(five):
+    residuals = five.labels - five.optimum.astype(np.float64)
+    for task in range(2):
+        deciles = np.array_split(np.argsort(five.optimum[:, task]), 10)
+        for rows in (*deciles, *of_blocks(five)):
+            error = standard_error(residuals[rows, task], five.session[rows])
+            assert abs(residuals[rows, task].sum()) < 4.5 * error
+
+
+def test_blocks_are_the_same_again(blocks, arrays):
+    first, second = (blocks(block=400, rows=1_900) for _ in range(2))
+    for name, array in arrays(first).items():
+        np.testing.assert_array_equal(array, arrays(second)[name], err_msg=name)
+
+
+@pytest.mark.parametrize("rows", [300, 2_000])
+def test_the_arrays_are_memory_maps_below_the_scratch_folder(monkeypatch, arrays, tmp_path, rows):
+    monkeypatch.setattr(simulated, "BLOCK_ROWS", 500)
+    table = Simulated(rows=rows).build(Path("no-raw-files"), tmp_path)
+    for name, array in arrays(table).items():
+        assert isinstance(array, np.memmap)
+        assert Path(array.filename).is_relative_to(tmp_path)
+        assert Path(array.filename).name == f"{name}.npy"
+        array.flush()
+        np.testing.assert_array_equal(np.load(array.filename), array)
+
+
+def test_memory_holds_one_block_however_many_there_are(blocks):
+    def peak(number):
+        tracemalloc.start()
+        try:
+            blocks(rows=number * BLOCK)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(20) < 1.2 * peak(2)
 
 
 # What cannot be
