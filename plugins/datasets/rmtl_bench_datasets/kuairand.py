@@ -20,7 +20,7 @@ import duckdb
 from rmtl_bench.contracts.dataset import Dataset, SessionTable
 from rmtl_bench.contracts.errors import DataError, UsageError
 from rmtl_bench.contracts.schema import Task
-from rmtl_bench_datasets.columns import assemble
+from rmtl_bench_datasets.columns import Attributes, assemble
 from rmtl_bench_datasets.rawfiles import find_file, missing_files
 from rmtl_bench_datasets.sessions import add_sessions, add_splits, check_shares, cut_times, lay_out
 from rmtl_bench_datasets.workspace import FLAG, KEY, NUMBER, TEXT, Column, check_unique, read_csv, run, workspace
@@ -113,15 +113,20 @@ _EXAMPLES = """
     SELECT * EXCLUDE (split), 3 AS split FROM split_random WHERE split = 2
 """
 
-_DESCRIBED = """
-    CREATE VIEW described AS
-    SELECT ordered.*, {user_texts}, {user_numbers},
-        videos.author_id, videos.video_type, videos.upload_type, videos.music_type,
-        string_split(videos.tag, ',')[1] AS tag
-    FROM ordered
-    LEFT JOIN users ON ordered.user_id = users.user_id
-    LEFT JOIN videos ON ordered.video_id = videos.video_id
+_USERS = """
+    CREATE VIEW users AS
+    SELECT user_id, {texts}, {numbers} FROM raw_users
 """
+
+_VIDEOS = """
+    CREATE VIEW videos AS
+    SELECT * REPLACE (string_split(tag, ',')[1] AS tag) FROM raw_videos
+"""
+
+_ATTRIBUTES = (
+    Attributes("users", "user_id", _USER_TEXTS, _USER_NUMBERS),
+    Attributes("videos", "video_id", _VIDEO_TEXTS),
+)
 
 
 def _logarithm(number: str) -> str:
@@ -181,7 +186,6 @@ class KuaiRand(Dataset):
             counts = self._select(con)
             further = self._split(con)
             dropped = lay_out(con, "examples", self._at_boundary)
-            run(con, _DESCRIBED.format(**_user_columns()))
             notes = {
                 "source": "KuaiRand, Gao et al., CIKM 2022, Zenodo record 10439422, CC BY-SA 4.0",
                 "logs": [path.name for path in (*logs, *random)],
@@ -191,8 +195,17 @@ class KuaiRand(Dataset):
                 **further,
                 **dropped,
             }
-            relation, extra = "described", [RANDOM_EXPOSURES]
-            return assemble(con, scratch, CATEGORICAL, NUMERICAL, self._tasks, self._min_count, notes, relation, extra)
+            return assemble(
+                con,
+                scratch,
+                CATEGORICAL,
+                NUMERICAL,
+                self._tasks,
+                self._min_count,
+                notes,
+                attributes=_ATTRIBUTES,
+                extra_tests=[RANDOM_EXPOSURES],
+            )
 
     def _log_names(self) -> list[str]:
         days = ("4_08_to_4_21", "4_22_to_5_08")
@@ -232,11 +245,14 @@ class KuaiRand(Dataset):
         parts = [f"SELECT *, {chance} AS chance FROM log_{number}" for number, (_, chance) in enumerate(files)]  # noqa: S608
         run(con, _LOG.format(union=" UNION ALL ".join(parts), kept=self._users * 1000))
         features: dict[str, Column] = dict.fromkeys(_USER_TEXTS, TEXT) | dict.fromkeys(_USER_NUMBERS, NUMBER)
-        read_csv(con, "users", users, {"user_id": KEY, **features}, unused=_USER_UNUSED)
-        check_unique(con, "users", "user_id", users)
+        read_csv(con, "raw_users", users, {"user_id": KEY, **features}, unused=_USER_UNUSED)
+        check_unique(con, "raw_users", "user_id", users)
+        numbers = ", ".join(f"{_logarithm(name)} AS {name}" for name in _USER_NUMBERS)
+        run(con, _USERS.format(texts=", ".join(_USER_TEXTS), numbers=numbers))
         columns = {"video_id": KEY, **dict.fromkeys(_VIDEO_TEXTS, TEXT)}
-        read_csv(con, "videos", videos, columns, unused=_VIDEO_UNUSED)
-        check_unique(con, "videos", "video_id", videos)
+        read_csv(con, "raw_videos", videos, columns, unused=_VIDEO_UNUSED)
+        check_unique(con, "raw_videos", "video_id", videos)
+        run(con, _VIDEOS)
 
     def _select(self, con: duckdb.DuckDBPyConnection) -> dict[str, int]:
         """Create ``exposures`` from the distinct rows of the log; return the counts of rows for the notes."""
@@ -277,13 +293,6 @@ class KuaiRand(Dataset):
 def _meaning(task: str) -> str:
     signal = SIGNALS[task]
     return signal.strip("()") if signal.startswith("(") else f"{signal} = 1"
-
-
-def _user_columns() -> dict[str, str]:
-    return {
-        "user_texts": ", ".join(f"users.{name}" for name in _USER_TEXTS),
-        "user_numbers": ", ".join(f"{_logarithm(f'users.{name}')} AS {name}" for name in _USER_NUMBERS),
-    }
 
 
 class KuaiRand1K(KuaiRand):

@@ -36,8 +36,8 @@ _SESSIONED = """
 """
 
 _SPLIT = """
-    CREATE TABLE {target} AS
-    SELECT *, (time_ms >= $first)::INTEGER + (time_ms >= $second)::INTEGER AS split
+    CREATE VIEW {target} AS
+    SELECT *, (time_ms >= {first})::INTEGER + (time_ms >= {second})::INTEGER AS split
     FROM {source}
 """
 
@@ -121,7 +121,7 @@ def cut_times(con: duckdb.DuckDBPyConnection, source: str, shares: Sequence[floa
 
 def add_splits(con: duckdb.DuckDBPyConnection, source: str, target: str, cuts: tuple[int, int]) -> None:
     """Create ``target``: ``source`` with ``split``, 0 before the first cut, 1 before the second, 2 from there on."""
-    run(con, _SPLIT.format(source=source, target=target), {"first": cuts[0], "second": cuts[1]})
+    run(con, _SPLIT.format(source=source, target=target, first=int(cuts[0]), second=int(cuts[1])))
 
 
 def lay_out(con: duckdb.DuckDBPyConnection, source: str, at_boundary: str = "cut") -> dict[str, int]:

@@ -16,13 +16,16 @@ import duckdb
 
 from rmtl_bench.contracts.errors import DataError
 
+MEMORY = "4GB"
+"""What DuckDB may hold in memory before it spills to the disk."""
+
 
 @contextmanager
 def workspace(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a connection to a database below ``scratch`` that is gone afterwards: data may be larger than memory."""
     with tempfile.TemporaryDirectory(prefix="duckdb-", dir=scratch, ignore_cleanup_errors=True) as folder:
-        spill = str(Path(folder) / "spill")
-        connection = duckdb.connect(str(Path(folder) / "work.duckdb"), config={"temp_directory": spill})
+        settings = {"temp_directory": str(Path(folder) / "spill"), "memory_limit": MEMORY}
+        connection = duckdb.connect(str(Path(folder) / "work.duckdb"), config=settings)
         try:
             run(connection, "CREATE TABLE ignored_columns (file VARCHAR, name VARCHAR)")
             yield connection
