@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from rmtl_bench.contracts.catalogue import BackboneInfo, DatasetInfo, Description, MetricInfo, WeightingInfo
+from rmtl_bench.contracts.cell import Component
 from rmtl_bench.contracts.errors import PluginError, UsageError, did_you_mean
 
 KINDS: dict[str, tuple[str, type[Description]]] = {
@@ -49,6 +50,20 @@ class Entry:
         if target is None:
             raise PluginError(f"{what}: module {module_name!r} has no {attribute!r}")
         return target
+
+    def component(self, given: Mapping[str, Any], label: str = "") -> Component:
+        """Return the offer with all its parameters; ``label`` is its name if left out.
+
+        Raises :class:`UsageError` for a given parameter, or a value of one, that cannot be.
+        """
+        return Component(
+            name=self.info.name,
+            label=label or self.info.name,
+            version=self.info.version,
+            distribution=self.origin.distribution,
+            distribution_version=self.origin.version,
+            parameters=self.info.resolve(given),
+        )
 
 
 class Registry:

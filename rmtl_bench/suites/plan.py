@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rmtl_bench.contracts.catalogue import Description
 from rmtl_bench.contracts.cell import Cell, Component
@@ -121,6 +121,12 @@ def expand(suite: Suite, registry: Registry, fingerprint: Fingerprint) -> Plan:
     return Plan(suite, tuple(cells), tuple(skipped.values()), sources)
 
 
+def datasets_of(suite: Suite, registry: Registry) -> tuple[Component, ...]:
+    """Return the data sets in the grid of a suite, with their parameters; nothing else of the suite is looked up."""
+    used = dict.fromkeys(name for block in suite.grid for name in block["datasets"])
+    return tuple(_resolve(suite.components["datasets"][name], "dataset", registry).component for name in used)
+
+
 def _method(cell: Cell) -> str:
     return cell.label.rpartition("/")[0]
 
@@ -165,16 +171,7 @@ def _fingerprints(datasets: Mapping[str, Component], fingerprint: Fingerprint) -
 
 def _resolve(component: SuiteComponent, kind: str, registry: Registry) -> _Part:
     entry = registry.find(kind, component.plugin)
-    parameters: Mapping[str, Any] = entry.info.resolve(component.parameters)
-    resolved = Component(
-        name=component.plugin,
-        label=component.label,
-        version=entry.info.version,
-        distribution=entry.origin.distribution,
-        distribution_version=entry.origin.version,
-        parameters=parameters,
-    )
-    return _Part(entry.info, resolved)
+    return _Part(entry.info, entry.component(component.parameters, component.label))
 
 
 def _incompatible(parts: Sequence[_Part]) -> str:

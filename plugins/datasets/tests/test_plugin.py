@@ -15,7 +15,8 @@ from rmtl_bench_datasets.kuairand import SIGNALS
 from rmtl_bench_datasets.plugin import rmtl_datasets
 
 INFOS = {info.name: info for info in rmtl_datasets()}
-NAMES = ["kuairand-pure", "kuairand-1k", "kuairand-pure-sample", "retailrocket", "simulated"]
+OURS = ["kuairand-pure", "kuairand-1k", "kuairand-27k", "kuairand-pure-sample", "retailrocket", "simulated"]
+NAMES = [*OURS, "aliexpress", "ali-ccp", "census-income", "movielens-1m"]
 
 
 def load(name: str) -> type[Dataset]:
@@ -60,7 +61,8 @@ def test_the_signals_spelt_out_are_those_of_the_module():
 
 
 def test_capabilities_say_what_can_go_together():
-    assert all({"sessions", "parent-task"} <= info.provides for info in INFOS.values())
+    assert {name for name, info in INFOS.items() if "sessions" not in info.provides} == {"ali-ccp", "census-income"}
+    assert [name for name, info in INFOS.items() if "parent-task" not in info.provides] == ["census-income"]
     assert [name for name, info in INFOS.items() if "optimum" in info.provides] == ["simulated"]
 
 
@@ -84,6 +86,22 @@ def test_capabilities_say_what_can_go_together():
 def test_impossible_values_are_refused_by_the_catalogue(name, given):
     with pytest.raises(UsageError, match=next(iter(given))):
         INFOS[name].resolve(given)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_data_set_says_its_licence_its_size_and_where_raw_files_come_from(name):
+    info = INFOS[name]
+    assert info.licence
+    assert info.size
+    assert (info.source is None) == (name in ("simulated", "kuairand-pure-sample"))
+    if info.source:
+        assert info.source.homepage.startswith("https://")
+        assert info.source.downloads or info.source.kaggle or info.source.steps
+
+
+def test_parameters_that_came_later_leave_the_identity_as_it_was():
+    assert set(INFOS["kuairand-1k"].resolve({})) == {"tasks", "sessions", "gap_minutes", "split", "users", "min_count"}
+    assert INFOS["kuairand-1k"].resolve({"at_boundary": "drop"})["at_boundary"] == "drop"
 
 
 def test_the_package_is_typed():
