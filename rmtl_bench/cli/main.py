@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Mapping
 from importlib import import_module
 
 import click
@@ -19,6 +20,7 @@ COMMANDS = {
     "list": "listing",
     "info": "info",
     "plugins": "plugins",
+    "data": "data",
     "db": "database",
 }
 """Name of a command -> the module of this package that holds it as ``command``."""
@@ -27,23 +29,25 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """A group whose commands are imported on use: a listing must not pay for a training."""
 
+    modules: Mapping[str, str] = COMMANDS
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order a user meets them."""
-        return list(COMMANDS)
+        return list(self.modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.modules:
             return None
-        command: click.Command = import_module(f"rmtl_bench.cli.{COMMANDS[cmd_name]}").command
+        command: click.Command = import_module(f"rmtl_bench.cli.{self.modules[cmd_name]}").command
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that ``args`` name; an unknown one gets the nearest names."""
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            raise click.UsageError(f"unknown command {args[0]!r}" + did_you_mean(args[0], COMMANDS), ctx)
+        if args and not args[0].startswith("-") and args[0] not in self.modules:
+            raise click.UsageError(f"unknown command {args[0]!r}" + did_you_mean(args[0], self.modules), ctx)
         return super().resolve_command(ctx, args)
 
 

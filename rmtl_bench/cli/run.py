@@ -20,7 +20,7 @@ from rmtl_bench.execution.device import require_device
 from rmtl_bench.execution.pending import statuses_to_retry
 from rmtl_bench.plugins import PluginHost, Registry, load_plugins
 from rmtl_bench.store import Index, Store, save_plan
-from rmtl_bench.suites import Plan, Suite, expand, find_suite, read_suite
+from rmtl_bench.suites import Plan, Suite, datasets_of, expand, find_suite, read_suite
 
 
 @click.command("run")
@@ -35,6 +35,7 @@ from rmtl_bench.suites import Plan, Suite, expand, find_suite, read_suite
     "--retry", default="", metavar="STATUS,...", help="Run failed, diverged or killed runs again; 'all' for the three."
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where raw files lie (default: $RMTL_BENCH_DATA).")
+@click.option("--fetch", is_flag=True, help="Download the raw files that the suite's data sets lack.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and run nothing.")
 @plugin_option
 @debug_option
@@ -47,6 +48,7 @@ def command(
     device: str,
     retry: str,
     data_dir: Path | None,
+    fetch: bool,
     dry_run: bool,
     plugin_files: tuple[Path, ...],
 ) -> int:
@@ -58,6 +60,8 @@ def command(
     sources = DataSources(host.registry, data_dir)
     # The store is looked at first: a path that cannot be one should not cost the hashing of raw files.
     store = Store.open(store_path) if not dry_run or store_path.exists() else None
+    if fetch:
+        _fetch_lacking(suite, host.registry, sources)
     plan = _expand(suite, host.registry, sources)
     cells = plan.only(only)
     statuses = _statuses(store)
@@ -73,6 +77,17 @@ def command(
         store.clean_staging()
         _run(host, sources, store, Options(device, jobs), plan, to_run)
     return _conclude(store, suite, cells)
+
+
+def _fetch_lacking(suite: Suite, registry: Registry, sources: DataSources) -> None:
+    from rmtl_bench.cli.data_fetch import open_listener
+
+    listener = open_listener()
+    try:
+        for component in datasets_of(suite, registry):
+            sources.fetch_lacking(component, listener)
+    finally:
+        listener.close()
 
 
 def _expand(suite: Suite, registry: Registry, sources: DataSources) -> Plan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rmtl_bench.suites.plan import Plan, Skipped, expand
+from rmtl_bench.suites.plan import Plan, Skipped, datasets_of, expand
 from rmtl_bench.suites.suite_file import Suite, find_suite, list_suites, read_suite
 
-__all__ = ["Plan", "Skipped", "Suite", "expand", "find_suite", "list_suites", "read_suite"]
+__all__ = ["Plan", "Skipped", "Suite", "datasets_of", "expand", "find_suite", "list_suites", "read_suite"]

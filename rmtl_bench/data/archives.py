@@ -1,0 +1,117 @@
+"""Archives unpacked with path checks: whole or not at all, and never outside their folder."""
+
+from __future__ import annotations
+
+import lzma
+import shutil
+import tarfile
+import uuid
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+from stat import S_ISLNK
+from typing import IO, NamedTuple
+
+from rmtl_bench.contracts.errors import DataError
+
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+
+_BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+
+
+class _Member(NamedTuple):
+    name: str
+    size: int
+    fault: str
+    content: IO[bytes] | None
+
+
+def is_archive(name: str) -> bool:
+    """Return whether a file of that name is unpacked."""
+    return name.endswith(SUFFIXES)
+
+
+def unpack(archive: Path, folder: Path) -> list[Path]:
+    """Unpack ``archive`` into ``folder`` and return its files there; a file of the same name is replaced.
+
+    Members are written aside first. Raises :class:`DataError`, and leaves nothing, for a member with an absolute path,
+    with ``..``, with a drive or a backslash, for a link or a device, for more than the disk has room for, and for an
+    archive that is cut short or damaged.
+    """
+    aside = folder / f".unpacking-{uuid.uuid4().hex}"
+    try:
+        aside.mkdir(parents=True)
+        names = _extract(archive, aside)
+        for name in names:
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (aside / name).replace(target)
+        return [folder / name for name in names]
+    except _BROKEN as error:
+        raise DataError(f"{archive}: not a whole archive ({error}); delete it and fetch it again") from error
+    except OSError as error:
+        raise DataError(f"{archive}: cannot be unpacked to {folder}: {error}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _extract(archive: Path, aside: Path) -> list[PurePosixPath]:
+    room, names = shutil.disk_usage(aside).free, []
+    with ExitStack() as stack:
+        for member in _members(archive, stack):
+            path = PurePosixPath(member.name)
+            fault = member.fault or _fault_of(member.name)
+            if fault:
+                raise DataError(f"{archive}: member {member.name!r} {fault}; nothing was unpacked")
+            room -= member.size
+            if room < 0:
+                raise DataError(
+                    f"{archive}: the disk of {aside.parent} has no room for what is in it; nothing was unpacked"
+                )
+            if member.content is None:
+                continue
+            target = aside / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as file:
+                shutil.copyfileobj(member.content, file, 1 << 20)
+            if target.stat().st_size != member.size:
+                raise EOFError(f"{member.name} is cut short")
+            names.append(path)
+    return list(dict.fromkeys(names))
+
+
+def _members(archive: Path, stack: ExitStack) -> Iterator[_Member]:
+    """Yield the members, folders without content; a tar file is read once, from its beginning to its end."""
+    if archive.name.endswith(".zip"):
+        packed = stack.enter_context(zipfile.ZipFile(archive))
+        for info in packed.infolist():
+            fault = "is a link" if S_ISLNK(info.external_attr >> 16) else ""
+            if info.is_dir():
+                yield _Member(info.filename, 0, fault, None)
+            else:
+                with packed.open(info) as content:
+                    # A zip file's own spelling: zipfile turns the separators of this machine into slashes.
+                    yield _Member(info.orig_filename, info.file_size, fault, content)
+        return
+    stream = stack.enter_context(
+        tarfile.open(archive, "r|") if archive.name.endswith(".tar") else tarfile.open(archive, "r|gz")  # noqa: SIM115
+    )
+    for entry in stream:
+        plain = entry.isfile() or entry.isdir()
+        yield _Member(
+            entry.name,
+            entry.size if entry.isfile() else 0,
+            "" if plain else "is a link or a device",
+            stream.extractfile(entry) if entry.isfile() else None,
+        )
+
+
+def _fault_of(name: str) -> str:
+    """Return why a member may not be unpacked; empty: it may."""
+    if "\\" in name or "\0" in name or ":" in name.split("/")[0]:
+        return "has a backslash, a drive or a zero in its name"
+    if name.startswith("/") or ".." in PurePosixPath(name).parts:
+        return "leads out of the folder"
+    return ""
