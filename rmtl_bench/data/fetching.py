@@ -66,7 +66,8 @@ def by_hand(source: Source, data_dir: Path) -> str:
     folder = shlex.quote(str(data_dir / source.folder))
     steps = [step.replace("{folder}", folder) for step in source.steps]
     steps = steps or [f"put the files of {source.homepage} into {folder}"]
-    return "\n".join(f"  {number}. {step}" for number, step in enumerate([f"mkdir -p {folder}", *steps], 1))
+    numbered = [f"  {number}. {step}" for number, step in enumerate([f"mkdir -p {folder}", *steps], 1)]
+    return "\n".join([f"  source: {source.homepage}", *numbered])
 
 
 def _would_fetch(source: Source) -> str:

@@ -29,8 +29,8 @@ def workspace(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
             run(connection, "CREATE TABLE ignored_columns (file VARCHAR, name VARCHAR)")
             yield connection
-        except duckdb.Error as error:
-            raise DataError(f"DuckDB cannot go on below {scratch}: {str(error).splitlines()[0]}") from error
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            raise DataError(f"DuckDB cannot go on in {scratch}: {str(error).splitlines()[0]}") from error
         finally:
             connection.close()
 

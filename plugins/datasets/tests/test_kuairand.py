@@ -182,6 +182,73 @@ def test_kuairand_1k_has_its_own_names_and_may_lie_as_the_archive_unpacks(built,
     assert {path.parent for path in KuaiRand1K().raw_files(folder)} == {folder / "KuaiRand-1K" / "data"}
 
 
+def test_kuairand_27k_comes_in_two_parts(built, write_kuairand, minute):
+    rows = spaced(minute)
+    write_kuairand(rows[:12], folder="kuairand-27k", suffix="27k_part1")
+    folder = write_kuairand(rows[12:], folder="kuairand-27k", suffix="27k_part2")
+    for name in ("user_features", "video_features_basic"):
+        (folder / "kuairand-27k" / f"{name}_27k_part2.csv").rename(folder / "kuairand-27k" / f"{name}_27k.csv")
+    table = built(KuaiRand27K(), folder)
+    assert len(table) == 20
+    assert table.notes["logs_missing"] == [f"log_standard_4_08_to_4_21_27k_part{part}.csv" for part in (1, 2)]
+
+
+def test_a_session_that_a_split_parts_can_be_dropped(built, write_kuairand, minute):
+    users = [1, *range(10, 20), 2, 2, 1, *range(20, 26)]
+    folder = write_kuairand([{"user_id": user, "time_ms": minute(at)} for at, user in enumerate(users)])
+    cut, dropped = (built(KuaiRand(sessions="user", at_boundary=kind), folder) for kind in ("cut", "drop"))
+    check_table(dropped, "dropped")
+    assert cut.notes["sessions_cut_by_a_split"] == 2
+    assert (len(cut), len(dropped)) == (20, 16)
+    assert dropped.notes["sessions_dropped_at_a_split"] == 2
+    assert dropped.notes["rows_dropped_at_a_split"] == 4
+    assert 2 not in dropped.session_end
+
+
+# Random exposures
+
+
+@pytest.fixture
+def with_random_log(write_kuairand, minute):
+    """Thirty standard exposures, a minute apart, and random ones of the same minutes, half a minute later."""
+
+    def write(**changed):
+        chance = [{"time_ms": minute(at + 0.5), "is_rand": 1, "video_id": 3, "user_id": at % 3} for at in range(30)]
+        folder = write_kuairand([row | changed for row in chance], days="random")
+        place = folder / "kuairand-pure"
+        (place / "log_standard_random_pure.csv").rename(place / "log_random_4_22_to_5_08_pure.csv")
+        return write_kuairand([{"time_ms": minute(at), "user_id": at % 3, "video_id": at % 2} for at in range(30)])
+
+    return write
+
+
+def test_random_exposures_of_the_test_period_are_a_test_split_of_their_own(built, with_random_log):
+    table = built(KuaiRand(random_exposures=True), with_random_log())
+    check_table(table, "with random exposures")
+    assert table.splits == {"train": 18, "valid": 6, "test": 6, "random-exposure": 6}
+    assert table.timestamp[table.split("random-exposure")].min() > table.timestamp[table.split("test")].min()
+    assert table.notes["random_exposures_before_the_test_period"] == 24
+
+
+def test_random_exposures_change_nothing_of_the_other_splits(built, with_random_log, arrays):
+    folder = with_random_log(is_click=1)
+    plain, more = built(KuaiRand(), folder), built(KuaiRand(random_exposures=True), folder)
+    assert plain.schema == more.schema
+    for name, array in arrays(plain).items():
+        np.testing.assert_array_equal(array, arrays(more)[name][: len(plain)], err_msg=name)
+    assert more.labels[more.split("random-exposure"), 0].all()
+
+
+def test_the_vocabulary_knows_no_random_exposure(built, with_random_log):
+    table = built(KuaiRand(random_exposures=True, min_count=1), with_random_log())
+    assert not field(table, "video_id")[table.split("random-exposure")].any()
+
+
+def test_random_exposures_that_are_asked_for_and_not_there_are_missing_files(built, write_kuairand, minute):
+    with pytest.raises(DataError, match=r"log_random_4_22_to_5_08_pure\.csv"):
+        built(KuaiRand(random_exposures=True), write_kuairand(spaced(minute)))
+
+
 # Labels
 
 
@@ -202,10 +269,29 @@ def test_without_click_the_labels_are_as_logged(built, write_kuairand, minute):
 
 def test_every_signal_can_be_a_task_and_click_comes_first(built, write_kuairand, minute):
     names = [name for name in SIGNALS if name != "click"]
-    rows = [{SIGNALS[name]: 1, "is_click": 1} for name in names]
+    said = {
+        "play": {"play_time_ms": 10},
+        "complete-play": {"play_time_ms": 1000, "duration_ms": 1000},
+        "profile-stay": {"profile_stay_time": 1},
+        "comment-stay": {"comment_stay_time": 1},
+    }
+    rows = [{**said.get(name, {SIGNALS[name]: 1}), "is_click": 1} for name in names]
     table = built(KuaiRand(tasks=[*names, "click"]), write_kuairand(spaced(minute, *rows)))
     assert table.schema.task_names == ("click", *names)
-    np.testing.assert_array_equal(table.labels[: len(names), 1:], np.eye(len(names)))
+    expected = np.eye(len(names))
+    # Who plays a video to its end has played it.
+    expected[names.index("complete-play"), names.index("play")] = 1
+    np.testing.assert_array_equal(table.labels[: len(names), 1:], expected)
+
+
+def test_twelve_signals_can_be_tasks():
+    assert len(SIGNALS) == 12
+
+
+def test_a_video_of_no_length_is_never_played_to_its_end(built, write_kuairand, minute):
+    rows = [{"play_time_ms": 5, "duration_ms": 0}, {"play_time_ms": 5, "duration_ms": 5}]
+    table = built(KuaiRand(tasks=["complete-play"]), write_kuairand(spaced(minute, *rows)))
+    assert table.labels[:2, 0].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("tasks", [[], ["click", "click"]])

@@ -115,6 +115,32 @@ def test_a_session_in_all_three_splits_is_cut_twice(con, rows, minute):
     assert run(con, "SELECT session, session_end FROM ordered ORDER BY rowid") == [(0, 2), (1, 2), (2, 1)]
 
 
+def test_sessions_that_a_split_parts_are_left_out_where_asked_for(con, rows, minute):
+    rows((1, 0), (1, 1), (2, 1.5), (1, 2), (3, 3), (2, 4), (4, 5))
+    add_sessions(con, "source", "sessioned", "user")
+    add_splits(con, "sessioned", "split_rows", (minute(1), minute(2)))
+    counts = lay_out(con, "split_rows", "drop")
+    assert counts == {"sessions_dropped_at_a_split": 2, "rows_dropped_at_a_split": 5}
+    assert run(con, "SELECT user_key, split, row, session_end FROM ordered ORDER BY row") == [
+        (3, 2, 0, 1),
+        (4, 2, 1, 1),
+    ]
+
+
+def test_a_further_test_split_cuts_no_session(con, rows, minute):
+    rows((1, 0), (1, 1), (1, 2), (1, 3))
+    add_sessions(con, "source", "sessioned", "user")
+    add_splits(con, "sessioned", "split_rows", (minute(0.5), minute(1.5)))
+    run(con, "CREATE VIEW more AS SELECT * REPLACE (if(tie = 3, 3, split) AS split) FROM split_rows")
+    lay_out(con, "more")
+    assert run(con, "SELECT split, session, session_end FROM ordered ORDER BY row") == [
+        (0, 0, 2),
+        (1, 1, 2),
+        (2, 2, 1),
+        (3, 3, 1),
+    ]
+
+
 @pytest.mark.parametrize("shares", [(), (0.5, 0.5), (0.6, 0.2, 0.1), (1.0, 0.0, 0.0), (1.2, -0.1, -0.1)])
 def test_impossible_shares_are_refused(shares):
     with pytest.raises(UsageError, match="parameter 'split'"):
