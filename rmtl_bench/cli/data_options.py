@@ -1,0 +1,61 @@
+"""What the commands about data share: their options, and one data set with its parameters."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, cast
+
+import click
+
+from rmtl_bench.contracts.catalogue import DatasetInfo
+from rmtl_bench.contracts.cell import Component
+from rmtl_bench.contracts.dataset import Dataset
+from rmtl_bench.contracts.errors import UsageError
+from rmtl_bench.plugins import Registry
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Chosen(NamedTuple):
+    """A data set, what its plugin says of it, and its parameters."""
+
+    dataset: Dataset
+    info: DatasetInfo
+    component: Component
+
+
+def data_dir_option(command: Command) -> Command:
+    """``--data-dir FOLDER``."""
+    kind = click.Path(path_type=Path)
+    return click.option("--data-dir", type=kind, help="Where raw files lie (default: $RMTL_BENCH_DATA).")(command)
+
+
+def set_option(command: Command) -> Command:
+    """``--set KEY=VALUE``, repeatable."""
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="A parameter other than its default (repeatable), such as sessions=day or split=[0.7,0.1,0.2].",
+    )(command)
+
+
+def choose(registry: Registry, name: str, settings: Sequence[str] = ()) -> Chosen:
+    """Return a data set with the given ``KEY=VALUE`` parameters; raise :class:`UsageError` for what cannot be."""
+    entry = registry.find("dataset", name)
+    component = entry.component(dict(_parsed(setting) for setting in settings))
+    return Chosen(entry.load()(**component.parameters), cast("DatasetInfo", entry.info), component)
+
+
+def _parsed(setting: str) -> tuple[str, Any]:
+    key, equals, text = setting.partition("=")
+    if not key or not equals:
+        raise UsageError(f"--set {setting!r} is not of the form KEY=VALUE")
+    try:
+        return key, tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        # A word needs no quotes here.
+        return key, text
