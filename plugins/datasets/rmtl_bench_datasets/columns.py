@@ -44,6 +44,9 @@ _COLUMNS = """
     FROM {relation} {joins}
 """
 
+_SCALARS = {"session": "session", "user": "user_number", "timestamp": "time_ms", "session_end": "session_end"}
+"""The column of ``ordered`` behind each array of one number a row."""
+
 _VECTORS = 200
 """Of 2,048 rows each: what is fetched at once."""
 
@@ -202,16 +205,12 @@ def _chunks(con: duckdb.DuckDBPyConnection, query: str) -> Iterator[Any]:
 
 def _fill(arrays: Mapping[str, NDArray[Any]], numbers: Sequence[NDArray[np.float64]], chunk: Any) -> None:
     at = chunk["row"].to_numpy()
-    for column in range(arrays["categorical"].shape[1]):
-        arrays["categorical"][at, column] = chunk[f"c{column}"].to_numpy()
+    for name, letter in (("categorical", "c"), ("labels", "y")):
+        columns = [chunk[f"{letter}{column}"].to_numpy() for column in range(arrays[name].shape[1])]
+        # Whole rows at a time: column by column, each would be brought from the disk as often as there are columns.
+        if columns:
+            arrays[name][at] = np.stack(columns, axis=1)
     for column, values in enumerate(numbers):
         values[at] = chunk[f"n{column}"].to_numpy()
-    for column in range(arrays["labels"].shape[1]):
-        arrays["labels"][at, column] = chunk[f"y{column}"].to_numpy()
-    for name, source in {
-        "session": "session",
-        "user": "user_number",
-        "timestamp": "time_ms",
-        "session_end": "session_end",
-    }.items():
-        arrays[name][at] = chunk[source].to_numpy()
+    for name, column in _SCALARS.items():
+        arrays[name][at] = chunk[column].to_numpy()
