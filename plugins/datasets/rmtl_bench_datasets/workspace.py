@@ -27,6 +27,8 @@ def workspace(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         settings = {"temp_directory": str(Path(folder) / "spill"), "memory_limit": MEMORY}
         connection = duckdb.connect(str(Path(folder) / "work.duckdb"), config=settings)
         try:
+            # A bar on standard output would stand in what a command says there.
+            run(connection, "SET enable_progress_bar = false")
             run(connection, "CREATE TABLE ignored_columns (file VARCHAR, name VARCHAR)")
             yield connection
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
