@@ -16,7 +16,7 @@ from rmtl_bench.contracts.errors import DataError
 from rmtl_bench.contracts.schema import CategoricalField, Task
 from rmtl_bench.data.storage import ARRAYS
 
-CHUNK_ROWS = 4_000_000
+CHUNK_ROWS = 50_000
 """Rows that are looked at at once: a table may be larger than memory."""
 
 _OPTIONAL = ("label_mask", "optimum")

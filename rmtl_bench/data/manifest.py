@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmtl_bench.contracts.cell import Component
 from rmtl_bench.contracts.dataset import SessionTable
@@ -21,6 +22,8 @@ RawFile = Mapping[str, Any]
 
 FORMAT = 1
 """Version of the manifest's form."""
+
+_CHUNK_ROWS = 50_000
 
 
 def manifest_of(
@@ -50,7 +53,8 @@ def contents_of(table: SessionTable) -> dict[str, Any]:
     of rows with id 0, ``cut_sessions`` the number of sessions that a split boundary cuts.
     """
     splits = {name: table.split(name) for name in table.splits}
-    tasks, fields = table.schema.task_names, [field.name for field in table.schema.categorical]
+    tasks = table.schema.task_names
+    without_id = {name: _share_without_id(table.categorical[rows]) for name, rows in splits.items()}
     return {
         "rows": dict(table.splits),
         "sessions": {name: int(np.count_nonzero(table.session_end[rows])) for name, rows in splits.items()},
@@ -62,8 +66,8 @@ def contents_of(table: SessionTable) -> dict[str, Any]:
         },
         "vocabularies": {field.name: field.size for field in table.schema.categorical},
         "out_of_vocabulary": {
-            field: {name: _share(table.categorical[rows, column] == 0) for name, rows in splits.items()}
-            for column, field in enumerate(fields)
+            field.name: {name: shares[column] for name, shares in without_id.items()}
+            for column, field in enumerate(table.schema.categorical)
         },
         "notes": dict(table.notes),
     }
@@ -122,8 +126,12 @@ def _distinct(ids: Any) -> int:
     return int(seen.sum())
 
 
-def _share(which: Any) -> float:
-    return float(np.mean(which))
+def _share_without_id(ids: NDArray[np.int32]) -> list[float]:
+    """Return the share of rows with id 0 by column; some rows at a time, so that all their columns are at hand."""
+    counts = np.zeros(ids.shape[1], np.int64)
+    for start in range(0, len(ids), _CHUNK_ROWS):
+        counts += np.count_nonzero(ids[start : start + _CHUNK_ROWS] == 0, axis=0)
+    return [float(count / len(ids)) for count in counts]
 
 
 def _rate(table: SessionTable, column: int, rows: slice) -> float | None:
