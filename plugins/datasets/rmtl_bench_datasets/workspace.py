@@ -25,16 +25,27 @@ def workspace(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a connection to a database below ``scratch`` that is gone afterwards: data may be larger than memory."""
     with tempfile.TemporaryDirectory(prefix="duckdb-", dir=scratch, ignore_cleanup_errors=True) as folder:
         settings = {"temp_directory": str(Path(folder) / "spill"), "memory_limit": MEMORY}
-        connection = duckdb.connect(str(Path(folder) / "work.duckdb"), config=settings)
         try:
-            # A bar on standard output would stand in what a command says there.
-            run(connection, "SET enable_progress_bar = false")
-            run(connection, "CREATE TABLE ignored_columns (file VARCHAR, name VARCHAR)")
-            yield connection
-        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-            raise DataError(f"DuckDB cannot go on in {scratch}: {str(error).splitlines()[0]}") from error
-        finally:
-            connection.close()
+            with duckdb.connect(str(Path(folder) / "work.duckdb"), config=settings) as connection:
+                # A bar on standard output would stand in what a command says there.
+                run(connection, "SET enable_progress_bar = false")
+                run(connection, "CREATE TABLE ignored_columns (file VARCHAR, name VARCHAR)")
+                yield connection
+        except duckdb.Error as error:
+            if not _disk_is_full(error):
+                raise
+            raise DataError(f"DuckDB cannot go on in {scratch}: {_one_line(error)}") from error
+
+
+def _disk_is_full(error: duckdb.Error) -> bool:
+    """Return whether the place of the database is what fails, and not a raw file."""
+    return isinstance(error, duckdb.OutOfMemoryException) or any(
+        reason in str(error) for reason in ("No space left", "File too large", "Could not write", "max_temp_directory")
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def run(con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, object] | None = None) -> list[tuple]:  # type: ignore[type-arg]
@@ -105,6 +116,8 @@ def read_csv(
     try:
         run(con, query, values)
     except duckdb.Error as error:
+        if _disk_is_full(error):
+            raise
         raise DataError(f"{path}: {_in_one_line(str(error), columns)}") from error
     if not run(con, f"SELECT 1 FROM {read} LIMIT 1"):  # noqa: S608
         raise DataError(f"{path}: the file has no rows{' of use' if where else ''}")
