@@ -1,4 +1,4 @@
-"""``python -m benchmarks.raw_files retailrocket|kuairand-1k FOLDER [--scale SHARE]``."""
+"""``python -m benchmarks.raw_files retailrocket|kuairand-1k FOLDER [--scale SHARE] [--seed SEED]``."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ def main() -> None:
     parser.add_argument("dataset", choices=sorted(WRITERS))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the official number of rows")
+    parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    for path in WRITERS[given.dataset](given.folder, given.scale):
+    for path in WRITERS[given.dataset](given.folder, given.scale, seed=given.seed):
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
 
 
