@@ -63,6 +63,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200 if whole else 206)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("ETag", server.etag)
+        if not whole:
+            self.send_header("Content-Range", f"bytes {begin}-{len(server.content) - 1}/{len(server.content)}")
         self.end_headers()
         if server.cuts:
             server.cuts -= 1
