@@ -20,6 +20,8 @@ _LOG_TYPES = {
     "tab": str,
 }
 _KEYS = ["time_ms", "user_id", "video_id"]
+_KNOWN = ["date", "hourmin", "tab", "duration_ms", "is_rand"]
+"""By what is known before the exposure rows of one time, user and video are ordered first."""
 
 _USER_TEXTS = (
     "user_active_degree",
@@ -58,8 +60,8 @@ def _log(folder: Path) -> pd.DataFrame:
 def _distinct(log: pd.DataFrame) -> pd.DataFrame:
     """Return the distinct rows in order; only the few that share time, user and video are compared in full."""
     shared = log.duplicated(_KEYS, keep=False)
-    others = [name for name in _LOG_TYPES if name not in _KEYS]
-    few = log[shared].drop_duplicates().sort_values([*_KEYS, *others])
+    measured = [name for name in _LOG_TYPES if name not in (*_KEYS, *_KNOWN)]
+    few = log[shared].drop_duplicates().sort_values([*_KEYS, *_KNOWN, *measured])
     log = pd.concat([log[~shared], few], ignore_index=True)
     order = np.lexsort((log["video_id"], log["user_id"], log["time_ms"]))
     return log.iloc[order]

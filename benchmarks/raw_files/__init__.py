@@ -18,6 +18,7 @@ def write_csv(path: Path, query: str, frame: pd.DataFrame) -> Path:
     """Write what ``query`` makes of ``frame``, in its order, as CSV with a header."""
     target = str(path).replace("'", "''")
     with duckdb.connect() as con:
+        con.execute("SET enable_progress_bar = false")
         con.register("frame", frame)
         con.execute(f"COPY ({query}) TO '{target}' (FORMAT csv, HEADER)")
     return path

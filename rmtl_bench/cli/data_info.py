@@ -61,10 +61,12 @@ def counts(manifest: dict[str, Any]) -> list[str]:
     """Return what a manifest counts as lines of text."""
     splits = manifest["rows"]
     lines = [f"{split}: {rows:,} rows, {manifest['sessions'][split]:,} sessions" for split, rows in splits.items()]
+    lines.append(f"sessions that a split boundary cuts: {manifest['cut_sessions']:,}")
     for task, rates in manifest["label_rates"].items():
         known = ", ".join(f"{split} {'-' if rate is None else f'{rate:.4f}'}" for split, rate in rates.items())
         lines.append(f"share of {task}: {known}")
-    return lines + [f"{key.replace('_', ' ')}: {_plain(value)}" for key, value in manifest["notes"].items()]
+    notes = {key: value for key, value in manifest["notes"].items() if value not in (None, "", [], {})}
+    return lines + [f"{key.replace('_', ' ')}: {_plain(value)}" for key, value in notes.items()]
 
 
 def _description(chosen: Chosen) -> dict[str, Any]:
@@ -103,26 +105,39 @@ def _raw_files(chosen: Chosen, data_dir: Path) -> dict[str, Any]:
 def _prepared(chosen: Chosen, data_dir: Path, cache_dir: Path) -> dict[str, Any]:
     """Return whether the table of these parameters is prepared, where, and which others are."""
     name, component = chosen.info.name, chosen.component
-    others = prepared_folders(name, cache_dir)
-    data: dict[str, Any] = {"prepared": f"no; type: rmtl-bench data prepare {name}", "manifest": None}
+    manifests = {folder: _manifest(folder) for folder in prepared_folders(name, cache_dir)}
+    alike = [m is None or m["parameters"] == _as_json(component.parameters) for m in manifests.values()]
+    again = f"type: rmtl-bench data prepare {name}"
+    data: dict[str, Any] = {"prepared": f"no; {again}", "manifest": None}
     try:
         fingerprint = known_fingerprint(chosen.dataset, component, data_dir, cache_dir)
+        if fingerprint and (folder := prepared_folder(name, fingerprint, cache_dir)) in manifests:
+            data["manifest"] = manifests.pop(folder)
+            data["prepared"] = str(folder) if data["manifest"] else f"{folder}, whose manifest cannot be read"
+        elif fingerprint is None and any(alike):
+            # Whether a table is of these raw files is known once they were read, which may be gigabytes.
+            data["prepared"] = f"unknown until prepared (raw files not read yet); {again}"
+        elif any(alike):
+            data["prepared"] = f"stale: made of other raw files or by another version; {again}"
     except DataError:
-        fingerprint, data["prepared"] = None, "no: raw files are missing"
-    if fingerprint and (folder := prepared_folder(name, fingerprint, cache_dir)) in others:
-        others.remove(folder)
-        data["prepared"], data["manifest"] = str(folder), read_manifest(folder)
-    elif any(_parameters_of(folder) == _as_json(component.parameters) for folder in others):
-        data["prepared"] = f"stale: made of other raw files or by another version; type: rmtl-bench data prepare {name}"
-    data["also_prepared"] = [str(folder) for folder in others]
+        data["prepared"] = "no: raw files are missing"
+    defaults = _as_json(chosen.info.resolve({}))
+    data["also_prepared"] = [f"{folder}{_difference(manifest, defaults)}" for folder, manifest in manifests.items()]
     return data
 
 
-def _parameters_of(folder: Path) -> Any:
+def _manifest(folder: Path) -> dict[str, Any] | None:
     try:
-        return read_manifest(folder)["parameters"]
+        return read_manifest(folder)
     except DataError:
         return None
+
+
+def _difference(manifest: dict[str, Any] | None, defaults: dict[str, Any]) -> str:
+    if manifest is None:
+        return " (its manifest cannot be read)"
+    others = (f"{k} = {_plain(v)}" for k, v in manifest["parameters"].items() if k not in defaults or defaults[k] != v)
+    return f" ({'; '.join(others) or 'default parameters'})"
 
 
 def _as_json(parameters: Any) -> dict[str, Any]:

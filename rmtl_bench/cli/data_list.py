@@ -11,7 +11,7 @@ from rmtl_bench.cli.catalogue import print_json
 from rmtl_bench.cli.data_options import data_dir_option
 from rmtl_bench.cli.options import debug_option, json_option, plugin_option
 from rmtl_bench.contracts.catalogue import DatasetInfo
-from rmtl_bench.contracts.errors import DataError, PluginError
+from rmtl_bench.contracts.errors import DataError, RmtlBenchError
 from rmtl_bench.data.preparation import default_cache_dir, default_data_dir, prepared_folders
 from rmtl_bench.plugins import load_plugins
 from rmtl_bench.plugins.registry import Entry
@@ -55,6 +55,9 @@ def _raw_files(entry: Entry, data_dir: Path) -> str:
         files = entry.load()(**entry.info.resolve({})).raw_files(data_dir)
     except DataError:
         return "missing"
-    except PluginError as error:
+    except RmtlBenchError as error:
         return f"broken: {error}"
+    except Exception as error:
+        # Whatever a plugin raises, an import in its constructor say: one broken data set must not hide the others.
+        return f"broken: {type(error).__name__}: {error}"
     return "found" if cast("DatasetInfo", entry.info).source else "none needed" if not files else "embedded"

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, cast
 
 import click
 
+from rmtl_bench.cli.options import Command
 from rmtl_bench.contracts.catalogue import DatasetInfo
 from rmtl_bench.contracts.cell import Component
 from rmtl_bench.contracts.dataset import Dataset
 from rmtl_bench.contracts.errors import UsageError
 from rmtl_bench.plugins import Registry
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Chosen(NamedTuple):
@@ -46,16 +45,29 @@ def set_option(command: Command) -> Command:
 def choose(registry: Registry, name: str, settings: Sequence[str] = ()) -> Chosen:
     """Return a data set with the given ``KEY=VALUE`` parameters; raise :class:`UsageError` for what cannot be."""
     entry = registry.find("dataset", name)
-    component = entry.component(dict(_parsed(setting) for setting in settings))
+    component = entry.component(parse_settings(settings))
     return Chosen(entry.load()(**component.parameters), cast("DatasetInfo", entry.info), component)
 
 
-def _parsed(setting: str) -> tuple[str, Any]:
-    key, equals, text = setting.partition("=")
-    if not key or not equals:
-        raise UsageError(f"--set {setting!r} is not of the form KEY=VALUE")
+def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """Return parameters given as ``KEY=VALUE``; raise :class:`UsageError` for one of another form, or given twice."""
+    parsed: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not key or not equals:
+            raise UsageError(f"--set {setting!r} is not of the form KEY=VALUE")
+        if key in parsed:
+            raise UsageError(f"--set gives {key!r} twice")
+        parsed[key] = _value(text)
+    return parsed
+
+
+def _value(text: str) -> Any:
     try:
-        return key, tomllib.loads(f"value = {text}")["value"]
+        document = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         # A word needs no quotes here.
-        return key, text
+        return text
+    # No parameter is a date or a table, and a line break would begin another key: these are texts, too.
+    usable = document.keys() == {"value"} and isinstance(document["value"], (bool, int, float, str, list))
+    return document["value"] if usable else text

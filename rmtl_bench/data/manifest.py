@@ -23,6 +23,9 @@ RawFile = Mapping[str, Any]
 FORMAT = 1
 """Version of the manifest's form."""
 
+_KEYS = {"dataset", "parameters", "raw_files", "rows", "sessions", "label_rates", "notes", "files"}
+"""What its readers need."""
+
 _CHUNK_ROWS = 50_000
 
 
@@ -77,9 +80,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a prepared table; raise :class:`DataError` if there is none that can be read."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        lacking = _KEYS - manifest.keys()
+        if "manifest" in manifest and lacking:
+            raise ValueError(f"it has no {', '.join(sorted(lacking))}")
         if manifest["manifest"] != FORMAT:
             raise DataError(f"{folder / MANIFEST}: form {manifest['manifest']}, this version reads {FORMAT}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{folder}: no manifest that can be read ({error}); delete the folder to prepare it again"
         ) from error

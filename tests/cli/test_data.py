@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 SHOP = '''
+import os, signal
 import numpy as np
 from rmtl_bench import DatasetInfo, Download, Parameter, Source, hookimpl
 from rmtl_bench.contracts import CategoricalField, DataError, Dataset, Schema, SessionTable, Task
@@ -28,6 +30,9 @@ class Shop(Dataset):
         return [path]
 
     def build(self, data_dir, scratch):
+        if (data_dir / "kill").exists():
+            (scratch / "half").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         rows = np.loadtxt(self.raw_files(data_dir)[0], delimiter=",", dtype=np.int64, skiprows=1)
         n = len(rows)
         return SessionTable(
@@ -44,6 +49,13 @@ class Shop(Dataset):
         )
 
 
+class Needy(Shop):
+    """Imports what is not there as late as it can."""
+
+    def __init__(self):
+        import no_such_library
+
+
 @hookimpl
 def rmtl_datasets():
     parameters = {"items": Parameter(3, "number of items", minimum=1), "kind": Parameter("plain", "of shop", choices=("plain", "odd"))}
@@ -52,6 +64,7 @@ def rmtl_datasets():
         DatasetInfo(name="shop", target="shop_plugin:Shop", summary="a shop", paper="Shop, 2026", licence="CC BY 4.0",
                     size="ten rows", source=source, parameters=parameters),
         DatasetInfo(name="lost", target="no_such_module:Lost", summary="cannot be imported"),
+        DatasetInfo(name="needy", target="shop_plugin:Needy", summary="cannot be built"),
     ]
 '''  # noqa: E501
 ROWS = "item,click\n" + "".join(f"{1 + at % 3},{at % 2}\n" for at in range(10))
@@ -106,6 +119,7 @@ def test_a_list_says_what_is_here_and_what_cannot_be_imported(place):
     rows = {row["name"]: row for row in json.loads(place("list", "--json").stdout)["datasets"]}
     assert (rows["shop"]["raw_files"], rows["shop"]["prepared"], rows["shop"]["licence"]) == ("missing", 0, "CC BY 4.0")
     assert rows["lost"]["raw_files"].startswith("broken: ")
+    assert rows["needy"]["raw_files"] == "broken: ModuleNotFoundError: No module named 'no_such_library'"
     place.write()
     place("prepare", "shop")
     shown = place("list")
@@ -128,10 +142,55 @@ def test_info_tells_missing_found_prepared_and_stale_apart(place):
     data = json.loads(place("info", "shop", "--json").stdout)
     assert data["manifest"]["rows"] == {"train": 6, "valid": 2, "test": 2}
     path.write_text(ROWS + "1,1\n")
+    os.utime(path, (1_000_000_001, 1_000_000_001))
+    # Nothing has read the new file yet; verifying does.
+    assert "unknown" in json.loads(place("info", "shop", "--json").stdout)["prepared"]
+    assert "raw files are others now" in place("verify", "shop").stdout
     assert "stale" in json.loads(place("info", "shop", "--json").stdout)["prepared"]
     other = json.loads(place("info", "shop", "--set", "items=5", "--json").stdout)
     assert other["prepared"].startswith("no; type")
     assert len(other["also_prepared"]) == 1
+    assert other["also_prepared"][0].endswith(" (default parameters)")
+
+
+def test_info_does_not_call_stale_what_it_has_not_read(place):
+    path = place.write()
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    place("prepare", "shop")
+    os.utime(path, (1_000_000_001, 1_000_000_001))
+    data = json.loads(place("info", "shop", "--json").stdout)
+    assert data["prepared"].startswith("unknown until prepared (raw files not read yet)")
+    assert "already prepared" in place("prepare", "shop").stdout
+    (folder,) = (place.cache / "prepared").iterdir()
+    (folder / "manifest.json").write_text("{")
+    shown = place("info", "shop")
+    assert shown.returncode == 0, shown.stderr
+    assert f"{folder}, whose manifest cannot be read" in shown.stdout
+
+
+def test_a_preparation_that_is_killed_leaves_nothing_prepared(place):
+    place.write()
+    (place.data / "kill").touch()
+    assert place("prepare", "shop").returncode == -signal.SIGKILL
+    (row,) = (r for r in json.loads(place("list", "--json").stdout)["datasets"] if r["name"] == "shop")
+    assert (row["raw_files"], row["prepared"]) == ("found", 0)
+    assert place("verify", "--all").returncode == 4
+    (place.data / "kill").unlink()
+    assert place("prepare", "shop").returncode == 0
+    assert len(list((place.cache / "prepared").iterdir())) == 1
+
+
+def test_a_suite_prepares_its_data_sets_with_its_parameters(place, tmp_path):
+    place.write()
+    suite = tmp_path / "shops.toml"
+    shops = '[datasets.shop]\n[datasets.odd]\nplugin = "shop"\nparameters = { kind = "odd" }\n'
+    grid = '[backbones.b]\n[weightings.w]\n[[grid]]\nbackbones = ["b"]\nweightings = ["w"]\n'
+    suite.write_text('schema = 1\nname = "shops"\n' + shops + grid)
+    done = place("prepare", "--suite", str(suite))
+    assert done.returncode == 0, done.stderr
+    assert [line.partition(":")[0] for line in done.stdout.splitlines() if "prepared in" in line] == ["shop", "odd"]
+    one = place("verify", "shop", "--set", "kind=odd")
+    assert (one.returncode, len(one.stdout.splitlines())) == (0, 1)
 
 
 def test_another_parameter_is_another_table(place):
@@ -149,6 +208,8 @@ def test_another_parameter_is_another_table(place):
         (("prepare", "shop", "--set", "items=0"), "parameter 'items' is 0; it takes values from 1"),
         (("prepare", "shop", "--set", "kind=od"), "parameter 'kind' is 'od'; it takes one of 'plain', 'odd'"),
         (("prepare", "shop", "--set", "items"), "--set 'items' is not of the form KEY=VALUE"),
+        (("prepare", "shop", "--set", "items=2", "--set", "items=3"), "--set gives 'items' twice"),
+        (("prepare", "shop", "--set", "kind=2020-01-01"), "parameter 'kind' is '2020-01-01'; it takes one of"),
         (("prepare", "shop", "lost", "--set", "items=2"), "--set goes with one data set"),
         (("prepare",), "data prepare takes names of data sets, or --suite NAME"),
         (("info", "shpo"), "unknown dataset 'shpo'; did you mean 'shop'?"),
@@ -170,6 +231,18 @@ def test_a_damaged_table_is_found_and_the_others_are_verified_all_the_same(place
     first, _ = sorted((place.cache / "prepared").iterdir())
     labels = first / "labels.npy"
     labels.write_bytes(labels.read_bytes()[:-1] + b"\x01")
+    done = place("verify", "lost", "shop")
+    assert done.returncode == 4
+    assert "error: nothing is prepared of lost" in done.stderr
+    assert "labels.npy: sha256 is" in done.stderr
+    assert done.stdout.count("verified") == 1
+    (place.cache / "prepared" / "gone-0123456789abcdef").mkdir()
+    (place.cache / "prepared" / "gone-0123456789abcdef" / "table.json").touch()
+    done = place("verify", "--all")
+    assert done.returncode == 4
+    assert "error: gone: " in done.stderr
+    assert done.stdout.count("verified") == 1
+    (place.cache / "prepared" / "gone-0123456789abcdef" / "table.json").unlink()
     done = place("verify", "--all")
     assert done.returncode == 4
     assert "labels.npy: sha256 is" in done.stderr

@@ -99,7 +99,7 @@ def test_counts_that_are_not_those_of_the_table_are_named(saved):
         verify(folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"manifest": 99}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"manifest": 99}', '{"manifest": 1}'])
 def test_a_manifest_that_cannot_be_read_is_one_line(saved, text):
     folder = saved()
     (folder / "manifest.json").write_text(text)

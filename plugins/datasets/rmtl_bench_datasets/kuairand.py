@@ -34,12 +34,12 @@ SIGNALS: Mapping[str, str] = {
     "forward": "is_forward",
     "hate": "is_hate",
     "profile-enter": "is_profile_enter",
-    "play": "(play_time_ms > 0)",
-    "complete-play": "(duration_ms > 0 AND play_time_ms >= duration_ms)",
-    "profile-stay": "(profile_stay_time > 0)",
-    "comment-stay": "(comment_stay_time > 0)",
+    "play": "play_time_ms > 0",
+    "complete-play": "duration_ms > 0 AND play_time_ms >= duration_ms",
+    "profile-stay": "profile_stay_time > 0",
+    "comment-stay": "comment_stay_time > 0",
 }
-"""What of the log is behind each task: its eight flags, and four yes or no of the times it measures."""
+"""What of the log is behind each task: its eight flags, and four yes or no of the times it measures; none, no."""
 
 _LOG_COLUMNS: Mapping[str, Column] = {
     **dict.fromkeys(("user_id", "video_id", "date", "hourmin", "time_ms"), KEY),
@@ -256,18 +256,19 @@ class KuaiRand(Dataset):
 
     def _select(self, con: duckdb.DuckDBPyConnection) -> dict[str, int]:
         """Create ``exposures`` from the distinct rows of the log; return the counts of rows for the notes."""
-        others = ", ".join(name for name in _LOG_COLUMNS if name not in ("time_ms", "user_id", "video_id"))
+        # What is known before the exposure comes first, so that the order of the rows follows no label.
+        known = ("date", "hourmin", "tab", "duration_ms", "is_rand")
+        measured = (name for name in _LOG_COLUMNS if name not in (*known, "time_ms", "user_id", "video_id"))
+        others = ", ".join((*known, *measured))
         run(con, _REPEATED)
         run(con, _DISTINCT.format(others=others))
         joint = " * is_click" if self._tasks[0].name == "click" else ""
         labels = (
-            f'{SIGNALS[task.name]}::INTEGER{joint if task.name != "click" else ""} AS "{task.name}"'
+            f'coalesce(({SIGNALS[task.name]})::INTEGER, 0){joint if task.name != "click" else ""} AS "{task.name}"'
             for task in self._tasks
         )
         run(con, _EXPOSURES.format(duration=_logarithm("duration_ms"), labels=", ".join(labels)))
-        logged = 0
-        for (name,) in run(con, "SELECT view_name FROM duckdb_views() WHERE regexp_matches(view_name, '^log_[0-9]+$')"):
-            logged += int(run(con, f"SELECT count(*) FROM {name}")[0][0])  # noqa: S608
+        logged = int(run(con, "SELECT count(*) FROM log")[0][0])
         kept = int(run(con, "SELECT count(*) FROM exposures")[0][0])
         if kept == 0:
             raise DataError(f"{self._name}: no rows are left with users = {self._users:g}; take a larger share")
@@ -292,7 +293,7 @@ class KuaiRand(Dataset):
 
 def _meaning(task: str) -> str:
     signal = SIGNALS[task]
-    return signal.strip("()") if signal.startswith("(") else f"{signal} = 1"
+    return signal if ">" in signal else f"{signal} = 1"
 
 
 class KuaiRand1K(KuaiRand):

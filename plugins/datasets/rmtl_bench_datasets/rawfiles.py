@@ -9,8 +9,14 @@ from rmtl_bench.contracts.errors import DataError
 
 
 def find_file(folder: Path, name: str) -> Path | None:
-    """Return the file ``name`` in ``folder``, or its gzipped twin ``name.gz``, or ``None``."""
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    """Return the file ``name`` in ``folder``, or its gzipped twin ``name.gz``, or ``None``.
+
+    Raises :class:`DataError` where nobody may look.
+    """
+    try:
+        return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read: {error.strerror or error}") from error
 
 
 def missing_files(dataset: str, names: Sequence[str], places: Sequence[Path]) -> DataError:

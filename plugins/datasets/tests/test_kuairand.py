@@ -288,6 +288,21 @@ def test_twelve_signals_can_be_tasks():
     assert len(SIGNALS) == 12
 
 
+def test_a_time_that_is_missing_is_no_signal(built, write_kuairand, minute):
+    rows = [{"play_time_ms": "", "duration_ms": "", "profile_stay_time": "", "comment_stay_time": ""}]
+    names = ["play", "complete-play", "profile-stay", "comment-stay"]
+    table = built(KuaiRand(tasks=names), write_kuairand(spaced(minute, *rows)))
+    assert not table.labels[0].any()
+
+
+@pytest.mark.parametrize("clicks", [(0, 1), (1, 0)])
+def test_the_order_of_rows_of_one_time_follows_no_label(built, write_kuairand, minute, clicks):
+    same = [{"time_ms": minute(0), "tab": tab, "is_click": click} for tab, click in zip((1, 2), clicks, strict=True)]
+    table = built(KuaiRand(min_count=1), write_kuairand([*same, *spaced(minute)[1:]]))
+    assert field(table, "tab")[:2].tolist() == [1, 2]
+    assert table.labels[:2, 0].tolist() == list(clicks)
+
+
 def test_a_video_of_no_length_is_never_played_to_its_end(built, write_kuairand, minute):
     rows = [{"play_time_ms": 5, "duration_ms": 0}, {"play_time_ms": 5, "duration_ms": 5}]
     table = built(KuaiRand(tasks=["complete-play"]), write_kuairand(spaced(minute, *rows)))

@@ -95,11 +95,8 @@ def kuairand_rows(folder, sessions, keep=1.0):
     """Return the distinct exposures with user, bucket, split, labels and some fields, and the number of rows logged."""
     (path,) = folder.glob("log_standard_*")
     logged = pd.read_csv(path)
-    rows = (
-        logged[logged["user_id"] % 1000 < keep * 1000]
-        .drop_duplicates()
-        .rename(columns={"user_id": "user", "time_ms": "time"})
-    )
+    logged = logged[logged["user_id"] % 1000 < keep * 1000]
+    rows = logged.drop_duplicates().rename(columns={"user_id": "user", "time_ms": "time"})
     beijing = pd.to_datetime(rows["time"] + 8 * 3_600_000, unit="ms")
     # The number of the Monday.
     week = beijing.dt.normalize() - pd.to_timedelta(beijing.dt.day_of_week, unit="D")
