@@ -22,7 +22,7 @@ class Download:
     size: int = 0
 
     def __post_init__(self) -> None:
-        if urlsplit(self.url).scheme not in ("https", "http") or not self.name:
+        if urlsplit(self.url).scheme not in ("https", "http") or self.name in ("", ".", ".."):
             raise ValueError(f"download {self.url!r} is no http(s) address of a file")
         kind, _, digits = self.checksum.partition(":")
         if self.checksum and (len(digits) != _DIGITS.get(kind) or set(digits) - set("0123456789abcdef")):

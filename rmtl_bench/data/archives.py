@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import gzip
 import lzma
 import shutil
 import tarfile
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path, PurePosixPath
-from stat import S_ISLNK
-from typing import IO, NamedTuple
+from stat import S_IFDIR, S_IFMT, S_IFREG
+from tarfile import EOFHeaderError  # type: ignore[attr-defined]
+from typing import IO, NamedTuple, Self
 
 from rmtl_bench.contracts.errors import DataError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+_BROKEN = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,  # a password, or a compression that zipfile does not know
+)
+_CHUNK = 1 << 20
+_ASIDE = ".unpacking-"
+_NO_FILE = "is a link or a device"
 
 
 class _Member(NamedTuple):
@@ -40,7 +53,7 @@ def unpack(archive: Path, folder: Path) -> list[Path]:
     with ``..``, with a drive or a backslash, for a link or a device, for more than the disk has room for, and for an
     archive that is cut short or damaged.
     """
-    aside = folder / f".unpacking-{uuid.uuid4().hex}"
+    aside = folder / f"{_ASIDE}{uuid.uuid4().hex}"
     try:
         aside.mkdir(parents=True)
         names = _extract(archive, aside)
@@ -57,10 +70,16 @@ def unpack(archive: Path, folder: Path) -> list[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what an unpacking that was killed has left in ``folder``; none may be at work there."""
+    for aside in folder.glob(f"{_ASIDE}*"):
+        shutil.rmtree(aside, ignore_errors=True)
+
+
 def _extract(archive: Path, aside: Path) -> list[PurePosixPath]:
     room, names = shutil.disk_usage(aside).free, []
-    with ExitStack() as stack:
-        for member in _members(archive, stack):
+    with closing(_members(archive)) as members:
+        for member in members:
             path = PurePosixPath(member.name)
             fault = member.fault or _fault_of(member.name)
             if fault:
@@ -75,37 +94,59 @@ def _extract(archive: Path, aside: Path) -> list[PurePosixPath]:
             target = aside / path
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("wb") as file:
-                shutil.copyfileobj(member.content, file, 1 << 20)
+                shutil.copyfileobj(member.content, file, _CHUNK)
             if target.stat().st_size != member.size:
                 raise EOFError(f"{member.name} is cut short")
             names.append(path)
+    if not names:
+        raise DataError(f"{archive}: holds no file")
     return list(dict.fromkeys(names))
 
 
-def _members(archive: Path, stack: ExitStack) -> Iterator[_Member]:
+def _members(archive: Path) -> Generator[_Member, None, None]:
     """Yield the members, folders without content; a tar file is read once, from its beginning to its end."""
     if archive.name.endswith(".zip"):
-        packed = stack.enter_context(zipfile.ZipFile(archive))
-        for info in packed.infolist():
-            fault = "is a link" if S_ISLNK(info.external_attr >> 16) else ""
-            if info.is_dir():
-                yield _Member(info.filename, 0, fault, None)
-            else:
-                with packed.open(info) as content:
-                    # A zip file's own spelling: zipfile turns the separators of this machine into slashes.
-                    yield _Member(info.orig_filename, info.file_size, fault, content)
+        with zipfile.ZipFile(archive) as packed:
+            for info in packed.infolist():
+                # Zero where the file was not packed on Unix.
+                plain = S_IFMT(info.external_attr >> 16) in (0, S_IFREG, S_IFDIR)
+                fault = "" if plain else _NO_FILE
+                if info.is_dir():
+                    yield _Member(info.orig_filename, 0, fault, None)
+                else:
+                    with packed.open(info) as content:
+                        # A zip file's own spelling: zipfile turns the separators of this machine into slashes.
+                        yield _Member(info.orig_filename, info.file_size, fault, content)
         return
-    stream = stack.enter_context(
-        tarfile.open(archive, "r|") if archive.name.endswith(".tar") else tarfile.open(archive, "r|gz")  # noqa: SIM115
-    )
-    for entry in stream:
-        plain = entry.isfile() or entry.isdir()
-        yield _Member(
-            entry.name,
-            entry.size if entry.isfile() else 0,
-            "" if plain else "is a link or a device",
-            stream.extractfile(entry) if entry.isfile() else None,
-        )
+    # Not mode "r|gz", which compares no checksum.
+    with (
+        archive.open("rb") if archive.name.endswith(".tar") else gzip.open(archive) as file,
+        tarfile.open(fileobj=file, mode="r|", bufsize=_CHUNK, tarinfo=_Entry) as stream,
+    ):
+        for entry in stream:
+            plain = entry.isfile() or entry.isdir()
+            yield _Member(
+                entry.name,
+                entry.size if entry.isfile() else 0,
+                "" if plain else _NO_FILE,
+                stream.extractfile(entry) if entry.isfile() else None,
+            )
+        while file.read(_CHUNK):
+            pass  # A checksum stands at the very end.
+
+
+class _Entry(tarfile.TarInfo):
+    """A member whose header is damaged or cut short is an error, where tarfile takes it for the archive's end."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        """Return the next member."""
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.HeaderError as error:
+            if isinstance(error, EOFHeaderError):
+                raise
+            raise tarfile.ReadError(str(error)) from error
 
 
 def _fault_of(name: str) -> str:

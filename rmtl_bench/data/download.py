@@ -6,11 +6,14 @@ import contextlib
 import hashlib
 import http.client
 import json
+import ssl
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from rmtl_bench import __version__
 from rmtl_bench.contracts.errors import DataError
@@ -52,17 +55,17 @@ def download(item: Download, folder: Path, listener: FetchListener) -> str:
         listener.say(f"{path} is not the file of {item.url}: it is brought again")
     for attempt in range(ATTEMPTS):
         if attempt:
+            listener.say(f"{item.name}: not whole yet, attempt {attempt + 1} of {ATTEMPTS}")
             time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
-            listener.say(f"{item.name}: the connection was cut, attempt {attempt + 1} of {ATTEMPTS}")
         try:
             _transfer(item, part, listener)
             break
-        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
             _give_up_if_refused(item, error, last=attempt + 1 == ATTEMPTS)
     digest = _checked(item, part, strict=True)
     if not item.checksum:
         listener.say(f"{item.name}: no checksum is published; what came has sha256 {digest}")
-    part.rename(path)
+    part.replace(path)
     _memory(part).unlink(missing_ok=True)
     return digest
 
@@ -70,6 +73,7 @@ def download(item: Download, folder: Path, listener: FetchListener) -> str:
 def _give_up_if_refused(item: Download, error: Exception, *, last: bool) -> None:
     """Raise :class:`DataError` for what another attempt cannot mend, or if there is none left."""
     if isinstance(error, urllib.error.HTTPError):
+        error.close()
         if error.code < 500 and error.code not in (408, 416, 429):
             raise DataError(f"{item.url}: the server answers {error.code} {error.reason}") from error
         reason = f"{error.code} {error.reason}"
@@ -93,23 +97,57 @@ def _transfer(item: Download, part: Path, listener: FetchListener) -> None:
         response = opener.open(request, timeout=_TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         if error.code == 416:
-            # Nothing is left to send, or the file is another one: the checksum, or the next attempt, will tell.
+            if done and error.headers.get("Content-Range") == f"bytes */{done}":
+                # Nothing is left to send: the last command was stopped between the last byte and the check.
+                error.close()
+                return
             part.unlink(missing_ok=True)
         raise
     with response:
+        if response.status != 206:
+            done, remembered = 0, ""
+        elif not _continues(response.headers, done, remembered):
+            part.unlink(missing_ok=True)
+            raise ConnectionError("the server sends another part than the one asked for")
         # Without a validator nobody could say later whether the rest belongs to this beginning.
-        validator = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
-        done = done if response.status == 206 else 0
-        expected = done + int(response.headers["Content-Length"]) if "Content-Length" in response.headers else 0
+        validator = remembered or response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
+        length = response.headers.get("Content-Length", "")
+        # Before the first byte: a page to log in at, or another file, need not come whole to be refused.
+        if length.isdecimal() and item.size and done + int(length) != item.size:
+            _forget(part)
+            raise DataError(f"{item.url}: the server announces {done + int(length)} bytes instead of {item.size}")
+        expected = done + int(length) if length.isdecimal() else item.size
+        if not done:
+            # Killed in between, old bytes beside the validator of a new file would be taken for its beginning.
+            part.unlink(missing_ok=True)
         _memory(part).write_text(json.dumps({"url": item.url, "validator": validator}), encoding="utf-8")
-        listener.started(item.name, expected or item.size, done)
+        listener.started(item.name, expected, done)
         with part.open("ab" if done else "wb") as file:
-            while chunk := response.read(_CHUNK):
+            while chunk := _read(response):
                 file.write(chunk)
                 listener.advanced(len(chunk))
                 done += len(chunk)
     if expected and done < expected:
         raise ConnectionError(f"the connection ended after {done} of {expected} bytes")
+
+
+def _continues(headers: Mapping[str, str], done: int, remembered: str) -> bool:
+    """Return whether a partial answer is the rest of what came before: some servers ignore ``If-Range``."""
+    same = (headers.get("ETag") or headers.get("Last-Modified") or remembered) == remembered
+    return same and headers.get("Content-Range", "").startswith(f"bytes {done}-")
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    """Return what comes next. A network in trouble is a cut, not to be taken for a disk in trouble."""
+    try:
+        return response.read(_CHUNK)
+    except OSError as error:
+        raise ConnectionError(str(error)) from error
+
+
+def _forget(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _memory(part).unlink(missing_ok=True)
 
 
 def _memory(part: Path) -> Path:
@@ -143,8 +181,7 @@ def _checked(item: Download, path: Path, strict: bool = False) -> str:
         if kind and hashes[kind].hexdigest() != expected:
             fault = f"has {kind} {hashes[kind].hexdigest()} instead of {expected}"
     if fault and strict:
-        path.unlink()
-        _memory(path).unlink(missing_ok=True)
+        _forget(path)
         raise DataError(f"{item.url}: what came {fault}; it was deleted: type the same again, or ask its owner")
     return "" if fault else digest
 
@@ -154,6 +191,8 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         """Return the request that follows, or raise :class:`DataError`."""
-        if not newurl.startswith("https://" if req.full_url.startswith("https://") else ("https://", "http://")):
+        safe = ("https",) if urlsplit(req.full_url).scheme == "https" else ("https", "http")
+        if urlsplit(newurl).scheme not in safe:
+            fp.close()
             raise DataError(f"{req.full_url}: the server sends on to {newurl}, which is no safe address")
         return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -12,7 +13,7 @@ from typing import Any
 
 from rmtl_bench.contracts.errors import DataError
 from rmtl_bench.contracts.source import Download, Source
-from rmtl_bench.data.archives import is_archive, unpack
+from rmtl_bench.data.archives import is_archive, remove_leftovers, unpack
 from rmtl_bench.data.download import FetchListener, download
 from rmtl_bench.data.locks import try_lock
 
@@ -37,6 +38,9 @@ def fetch(
     folder = data_dir / source.folder
     if not source.downloads and not source.kaggle:
         raise DataError(f"{name}: cannot be fetched without you\n{by_hand(source, data_dir)}")
+    if offline and _is_fetched(source, folder):
+        listener.say(f"{name}: was fetched before")
+        return folder
     if offline:
         raise DataError(
             f"{name}: offline, so that nothing was downloaded\n{_would_fetch(source)}\n{by_hand(source, data_dir)}"
@@ -49,6 +53,7 @@ def fetch(
     if lock is None:
         raise DataError(f"{name}: another command is fetching into {folder}; try again when it has finished")
     try:
+        remove_leftovers(folder)
         for item in source.downloads:
             _fetch_file(name, item, folder, listener, keep_archives)
         if source.kaggle and not source.downloads:
@@ -56,14 +61,16 @@ def fetch(
     except OSError as error:
         raise DataError(f"{name}: cannot be fetched into {folder}: {error}; what came is kept") from error
     finally:
-        (folder / ".fetch.lock").unlink(missing_ok=True)
+        # Where an open file cannot be removed, it stays: without a holder it locks nobody out.
+        with contextlib.suppress(OSError):
+            (folder / ".fetch.lock").unlink(missing_ok=True)
         os.close(lock)
     return folder
 
 
 def by_hand(source: Source, data_dir: Path) -> str:
     """Return the steps that bring the raw files without this command, a line each."""
-    folder = shlex.quote(str(data_dir / source.folder))
+    folder = shlex.quote(str((data_dir / source.folder).absolute()))
     steps = [step.replace("{folder}", folder) for step in source.steps]
     steps = steps or [f"put the files of {source.homepage} into {folder}"]
     numbered = [f"  {number}. {step}" for number, step in enumerate([f"mkdir -p {folder}", *steps], 1)]
@@ -77,12 +84,9 @@ def _would_fetch(source: Source) -> str:
 
 def _fetch_file(name: str, item: Download, folder: Path, listener: FetchListener, keep_archives: bool) -> None:
     memory = _remembered(folder)
-    known = memory.get(item.name)
-    if isinstance(known, dict) and (known.get("url"), known.get("checksum")) == (item.url, item.checksum):
-        files = [folder / file for file in known.get("files", [])]
-        if files and all(path.is_file() for path in files):
-            listener.say(f"{name}: {item.name} was fetched before")
-            return
+    if _is_here(memory, folder, item.name, url=item.url, checksum=item.checksum):
+        listener.say(f"{name}: {item.name} was fetched before")
+        return
     digest = download(item, folder, listener)
     path = folder / item.name
     files = [path]
@@ -98,8 +102,7 @@ def _fetch_file(name: str, item: Download, folder: Path, listener: FetchListener
 
 def _fetch_from_kaggle(name: str, handle: str, folder: Path, listener: FetchListener) -> None:
     memory = _remembered(folder)
-    known = memory.get(handle)
-    if isinstance(known, dict) and known.get("files") and all((folder / file).is_file() for file in known["files"]):
+    if _is_here(memory, folder, handle):
         listener.say(f"{name}: {handle} was fetched before")
         return
     try:
@@ -130,6 +133,23 @@ def _place(path: Path, target: Path) -> None:
     except OSError:
         shutil.copyfile(path, aside)
     aside.replace(target)
+
+
+def _is_fetched(source: Source, folder: Path) -> bool:
+    """Return whether nothing would be brought."""
+    memory = _remembered(folder)
+    if not source.downloads:
+        return _is_here(memory, folder, source.kaggle)
+    return all(_is_here(memory, folder, item.name, url=item.url, checksum=item.checksum) for item in source.downloads)
+
+
+def _is_here(memory: Mapping[str, Any], folder: Path, key: str, **asked: str) -> bool:
+    """Return whether what ``memory`` holds under ``key`` came from where it is asked for now, and is still there."""
+    known = memory.get(key)
+    if not isinstance(known, dict) or any(known.get(name) != value for name, value in asked.items()):
+        return False
+    files = known.get("files")
+    return isinstance(files, list) and bool(files) and all((folder / str(file)).is_file() for file in files)
 
 
 def _remembered(folder: Path) -> dict[str, Any]:
