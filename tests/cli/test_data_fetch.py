@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PLUGIN = '''
 from rmtl_bench import BackboneInfo, DatasetInfo, Download, Source, WeightingInfo, hookimpl
 from rmtl_bench.contracts import DataError, Dataset

@@ -17,6 +17,8 @@ from rmtl_bench.data.checks import check_table
 from rmtl_bench_datasets.kuairand import RANDOM_EXPOSURES, SIGNALS, KuaiRand
 from rmtl_bench_datasets.retailrocket import PROPERTIES, RetailRocket
 
+pytestmark = pytest.mark.slow
+
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 VIEW, CART, PAID = "view", "addtocart", "transaction"
 FEATURES = ("categorical", "numerical", "session", "user", "timestamp", "session_end")
