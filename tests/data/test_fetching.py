@@ -320,10 +320,12 @@ def test_steps_name_a_full_path_wherever_they_are_typed(tmp_path, monkeypatch):
 
 
 def test_a_lock_that_cannot_be_removed_hides_no_error_and_locks_nobody_out(web, bring, found, monkeypatch):
+    unlink = Path.unlink
+
     def fail(path, missing_ok=False):
         if path.name == ".fetch.lock":
             raise PermissionError(13, "in use")
-        os.unlink(path)
+        unlink(path, missing_ok)
 
     monkeypatch.setattr(Path, "unlink", fail)
     web.write("items.csv", text="item")
@@ -331,5 +333,5 @@ def test_a_lock_that_cannot_be_removed_hides_no_error_and_locks_nobody_out(web, 
         bring("items.csv")
     assert found() == {".fetch.lock": "", "items.csv": "item"}
     monkeypatch.setattr(fetching, "download", lambda *_: (_ for _ in ()).throw(DataError("refused")))
-    with pytest.raises(DataError, match="^refused$"):
+    with pytest.raises(DataError, match=r"^refused$"):
         bring("other.csv")
