@@ -52,6 +52,8 @@ def rmtl_datasets() -> list[DatasetInfo]:
         DatasetInfo(
             name="kuairand-pure",
             target="rmtl_bench_datasets.kuairand:KuaiRand",
+            # Rows of one user, video and time stand in another order than in version 1.
+            version=2,
             summary="KuaiRand-Pure: 1.4 million exposures of short videos; CC BY-SA 4.0, to be downloaded",
             paper=_KUAIRAND_PAPER,
             licence="CC BY-SA 4.0",
@@ -63,6 +65,8 @@ def rmtl_datasets() -> list[DatasetInfo]:
         DatasetInfo(
             name="kuairand-1k",
             target="rmtl_bench_datasets.kuairand:KuaiRand1K",
+            # Rows of one user, video and time stand in another order than in version 1.
+            version=2,
             summary="KuaiRand-1K: 11.7 million exposures in complete sequences; CC BY-SA 4.0, to be downloaded",
             paper=_KUAIRAND_PAPER,
             licence="CC BY-SA 4.0",
