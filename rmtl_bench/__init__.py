@@ -18,6 +18,7 @@ from rmtl_bench.contracts.catalogue import (
     Parameter,
     WeightingInfo,
     hookimpl,
+    scope_parameter,
 )
 from rmtl_bench.contracts.source import Download, Source
 
@@ -33,4 +34,5 @@ __all__ = [
     "WeightingInfo",
     "__version__",
     "hookimpl",
+    "scope_parameter",
 ]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Parameter,
         WeightingInfo,
         hookimpl,
+        scope_parameter,
     )
     from rmtl_bench.contracts.cell import Cell, Component, EpochRecord, Outcome
     from rmtl_bench.contracts.dataset import Dataset, SessionTable, scratch_array
@@ -88,6 +89,7 @@ _MODULE_OF = {
     "Weighting": "weighting",
     "WeightingInfo": "catalogue",
     "hookimpl": "catalogue",
+    "scope_parameter": "catalogue",
     "scratch_array": "dataset",
 }
 
@@ -133,6 +135,7 @@ __all__ = [
     "Weighting",
     "WeightingInfo",
     "hookimpl",
+    "scope_parameter",
     "scratch_array",
 ]
 

@@ -26,6 +26,23 @@ class Backbone(nn.Module, ABC):
     def forward(self, batch: Batch) -> Tensor:
         """Return float32 logits [B, K], in the order of ``schema.tasks``."""
 
+    def represent(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Return the logits [B, K] and the shared representation they were made from, of any shape, in one graph.
+
+        The representation is what a gradient weighting of scope ``representation`` looks at: the output of the last
+        part that every task uses. ``None`` for a model that has none; else its description provides
+        ``shared-representation``. A model that has one makes it here, and ``forward`` returns the logits alone.
+        """
+        return self(batch), None
+
+    def penalty(self, logits: Tensor, batch: Batch) -> Tensor | None:
+        """Return a scalar to be minimised beside what the weighting makes of the losses; ``None``: nothing.
+
+        For models whose paper adds a term to the losses. It is not weighted, no part of a reported loss, and asked in
+        training only. ``logits`` [B, K] are those of the same batch, with their gradient.
+        """
+        return None
+
     def embedding_parameters(self) -> list[nn.Parameter]:
         """Return the embedding tables: by default, those of every :class:`FieldEmbedding` inside."""
         return [

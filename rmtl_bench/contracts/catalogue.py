@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import pluggy
@@ -20,6 +21,12 @@ PROJECT = "rmtl_bench"
 """pluggy's project name, and the entry-point group in which plugins are looked for."""
 
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+FORMS = ("loss", "gradient", "staged")
+"""The three kinds of weightings."""
+
+SCOPES = ("shared", "representation", "all")
+"""What a gradient weighting may look at; see :class:`~rmtl_bench.contracts.weighting.GradientWeighting`."""
 
 _KINDS = {
     "bool": "true or false",
@@ -107,10 +114,24 @@ class Parameter:
         return value
 
 
+def scope_parameter(*, representation: bool = True) -> Parameter:
+    """Return the parameter ``scope`` of a gradient weighting; without ``representation`` for one that keeps state of
+    the size of what it looks at, or makes steps of it.
+    """
+    choices = SCOPES if representation else tuple(scope for scope in SCOPES if scope != "representation")
+    meaning = "whose gradients: the shared dense parameters, the shared representation, or all parameters"
+    if not representation:
+        meaning = "whose gradients: the shared dense parameters, or all parameters"
+    return Parameter("shared", meaning, choices=choices)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Description:
     """What a plugin says of one thing it offers.
 
+    ``paper`` and its ``year``; ``differs``, where this and other implementations part, one or two sentences.
+    ``needs`` are modules that must be importable for this and are no dependency of its distribution, ``install`` the
+    command that brings them: without them, a suite skips its cells and says so.
     ``requires`` and ``provides`` are capabilities, plain words such as ``sessions``, ``parent-task``,
     ``shared-parameters``: a cell whose three parts together do not provide what one of them requires is
     skipped by a suite, which says so. ``version`` is raised when the numbers change for the same
@@ -124,13 +145,20 @@ class Description:
     summary: str
     version: int = 1
     paper: str = ""
+    year: int = 0
+    differs: str = ""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    install: str = ""
     requires: frozenset[str] = frozenset()
     provides: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if ":" not in self.target:
             raise ValueError(f"{self.name}: target {self.target!r} is not of the form 'package.module:Class'")
+        if bool(self.needs) != bool(self.install):
+            raise ValueError(f"{self.name}: needs {self.needs} and the command to install them go together")
+        object.__setattr__(self, "needs", tuple(self.needs))
         object.__setattr__(self, "requires", frozenset(self.requires))
         object.__setattr__(self, "provides", frozenset(self.provides))
         naming = [name for name, parameter in self.parameters.items() if parameter.backbone_of_source]
@@ -139,6 +167,11 @@ class Description:
             raise ValueError(
                 f"{self.kind} {self.name!r}: {', '.join(naming)} may name the backbone of a source; it takes {allowed}"
             )
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """Those of the modules in ``needs`` that are not installed."""
+        return tuple(module for module in self.needs if find_spec(module) is None)
 
     @property
     def source_parameter(self) -> str:
@@ -159,10 +192,22 @@ class BackboneInfo(Description):
     kind = "backbone"
 
 
+@dataclass(frozen=True, kw_only=True)
 class WeightingInfo(Description):
-    """Describes a :class:`~rmtl_bench.contracts.weighting.Weighting`; built as ``Class(tasks, **parameters)``."""
+    """Describes a :class:`~rmtl_bench.contracts.weighting.Weighting`; built as ``Class(tasks, **parameters)``.
 
-    kind = "weighting"
+    ``form``: ``loss``, ``gradient`` or ``staged``, as its base class; ``cost``, what a step takes, in a few words.
+    """
+
+    kind: ClassVar[str] = "weighting"
+
+    form: str = ""
+    cost: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.form not in ("", *FORMS):
+            raise ValueError(f"weighting {self.name!r}: form {self.form!r} is none of {', '.join(FORMS)}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -74,6 +74,11 @@ class Stage(ABC):
     def parameter_groups(self) -> Iterable[dict[str, Any]]:
         """Return the optimiser's parameter groups: by default all of ``module`` in one."""
         return [{"params": [p for p in self.module.parameters() if p.requires_grad]}]
+
+    def optimizers(self, learning_rate: float, weight_decay: float) -> Sequence[torch.optim.Optimizer]:
+        """Return what moves the parameters after each :meth:`backward`: by default Adam on the parameter groups."""
+        groups = [group for group in self.parameter_groups() if group["params"]]
+        return [torch.optim.Adam(groups, lr=learning_rate, weight_decay=weight_decay, fused=True)]
 
     @abstractmethod
     def backward(self, batch: Batch) -> StepReport:

@@ -8,9 +8,9 @@ which stages a training has. The trainer knows stages only, so none of them is a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -68,8 +68,12 @@ class Weighting(nn.Module, ABC):
     """Base of the three kinds. State belongs in parameters and buffers, so that checkpoints just work.
 
     Learnable parameters are trained by the trainer's optimiser, without weight decay. Random draws come
-    from ``self.generator`` (on the CPU), which the trainer seeds from every part of the run's identity.
+    from ``self.generator`` (on the CPU), which the trainer seeds from every part of the run's identity; where it
+    stands is a part of the ``state_dict``.
     """
+
+    learning_rate: float | None = None
+    """The step size of the weighting's own parameters; ``None``: the stage's."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         super().__init__()
@@ -85,6 +89,13 @@ class Weighting(nn.Module, ABC):
 
     def after_step(self) -> None:
         """Called after each optimiser step."""
+
+    def look_again(self, losses: Callable[[], Tensor]) -> None:
+        """Called after :meth:`after_step`, for what depends on the losses that the step has led to.
+
+        ``losses()`` returns the mean losses [K] of the same batch under the new parameters, without gradient, at the
+        cost of a forward pass. It drops out the same units as the step did, so that the two differ by the step alone.
+        """
 
     def after_epoch(self, losses: Tensor) -> None:
         """Called after each training epoch with its mean loss a task [K], on the CPU."""
@@ -103,6 +114,14 @@ class Weighting(nn.Module, ABC):
         """
         return ()
 
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return the state that is no tensor of the module: where the generator stands. Extend it by more keys."""
+        return {"generator": self.generator.get_state()}
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that :meth:`get_extra_state` gave."""
+        self.generator.set_state(state["generator"].cpu())
+
 
 class LossWeighting(Weighting):
     """Turns per-sample losses into one scalar."""
@@ -116,15 +135,31 @@ class LossWeighting(Weighting):
 
 
 class GradientWeighting(Weighting):
-    """Turns the gradients of the tasks on the shared parameters into one direction.
+    """Turns the gradients of the tasks into one direction for what they share.
 
-    Override :meth:`task_weights` where the Gramian is enough, or :meth:`direction` where it is not.
-    Embeddings and the tasks' own parameters get the gradient of the weighted sum of the losses.
+    ``scope`` says whose gradients: ``shared``, the dense parameters that every task's loss depends on;
+    ``representation``, the output of that part of the model; ``all``, every parameter of the backbone. Everything
+    outside the scope gets the gradient of the sum of the losses under the weights that are reported.
+
+    Override the cheapest of these that is enough: :meth:`task_weights` from the Gramian, :meth:`direction` from the
+    whole Jacobian, :meth:`directions` from the Jacobian tensor by tensor.
     """
+
+    preconditions: bool = False
+    """Whether the directions are steps already: they then go, times the learning rate, to the parameters as they are,
+    past Adam. The scope must consist of parameters."""
+
+    two_halves: ClassVar[bool] = False
+    """Whether :meth:`task_weights` is given J_1 J_2^T of the Jacobians of two halves of the batch, independent of each
+    other, in place of J J^T: unbiased, not symmetric."""
+
+    def __init__(self, tasks: Sequence[Task], scope: str = "shared") -> None:
+        super().__init__(tasks)
+        self.scope = scope
 
     def task_weights(self, gramian: Tensor, losses: Tensor) -> Tensor:
         """Return weights [K] from the Gramian of the tasks' gradients [K, K] and their losses [K]."""
-        raise NotImplementedError(f"{type(self).__name__} defines neither task_weights nor direction")
+        raise NotImplementedError(f"{type(self).__name__} defines neither task_weights nor direction nor directions")
 
     def direction(self, jacobian: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
         """Return the direction [P] (to be used as the gradient) and the weights [K] to report and to give
@@ -132,6 +167,28 @@ class GradientWeighting(Weighting):
         """
         weights = self.task_weights(jacobian @ jacobian.T, losses)
         return weights @ jacobian, weights
+
+    def directions(self, jacobians: Sequence[Tensor], losses: Tensor) -> tuple[Sequence[Tensor], Tensor]:
+        """Return a direction [n] for each tensor of the scope, from its Jacobian [K, n], and the weights [K].
+
+        The Jacobians stand in the order of the backbone's parameters, the same at every step. By default they are put
+        together for :meth:`direction` where that is overridden, else never: the Gramian is the sum of theirs.
+        """
+        if type(self).direction is not GradientWeighting.direction:
+            direction, weights = self.direction(torch.cat(tuple(jacobians), dim=1), losses)
+            return direction.split([jacobian.shape[1] for jacobian in jacobians]), weights
+        weights = self.task_weights(torch.stack([j @ j.T for j in jacobians]).sum(0), losses)
+        return [weights @ jacobian for jacobian in jacobians], weights
+
+    @property
+    def combines(self) -> bool:
+        """Whether every direction is the sum of the tasks' gradients under the reported weights."""
+        own = type(self)
+        return (
+            own.direction is GradientWeighting.direction
+            and own.directions is GradientWeighting.directions
+            and not self.preconditions
+        )
 
 
 class StagedWeighting(Weighting):

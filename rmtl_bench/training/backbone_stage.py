@@ -1,4 +1,4 @@
-"""Stages that train the backbone: under a loss weighting, or under a gradient weighting."""
+"""What the stages that train the backbone have in common, and the one under a loss weighting."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from rmtl_bench.contracts.backbone import Backbone
 from rmtl_bench.contracts.batch import Batch
-from rmtl_bench.contracts.errors import UsageError
 from rmtl_bench.contracts.stage import Evaluation, Stage, StepReport
-from rmtl_bench.contracts.weighting import GradientWeighting, LossWeighting, TaskLosses, Weighting
+from rmtl_bench.contracts.weighting import LossWeighting, TaskLosses, Weighting
+from rmtl_bench.training.streams import RandomState
 from rmtl_bench.training.validation import Validation
 
 
@@ -33,17 +33,38 @@ class BackboneStage(Stage):
         self.backbone = backbone
         self.weighting = weighting
         self.validation = validation
+        self._looks_again = type(weighting).look_again is not Weighting.look_again
+        self._last: tuple[Batch, RandomState] | None = None
 
     def parameter_groups(self) -> Iterable[dict[str, Any]]:
         """Return the backbone's parameters, and the weighting's without weight decay."""
+        own: dict[str, Any] = {"params": [p for p in self.weighting.parameters() if p.requires_grad]}
+        if self.weighting.learning_rate is not None:
+            own["lr"] = self.weighting.learning_rate
         return [
             {"params": [p for p in self.backbone.parameters() if p.requires_grad]},
-            {"params": [p for p in self.weighting.parameters() if p.requires_grad], "weight_decay": 0.0},
+            {**own, "weight_decay": 0.0},
         ]
+
+    def begin(self, batch: Batch) -> None:
+        """Note the batch, and where the random numbers stand, for a weighting that will look at it again."""
+        if self._looks_again:
+            self._last = batch, RandomState.of(batch.labels.device)
 
     def after_step(self) -> None:
         """Pass on to the weighting."""
         self.weighting.after_step()
+        if self._looks_again:
+            self.weighting.look_again(self._losses_again)
+            self._last = None
+
+    @torch.no_grad()
+    def _losses_again(self) -> Tensor:
+        if self._last is None:
+            raise RuntimeError("there is no step whose losses could be looked at again")
+        batch, state = self._last
+        with state.replayed():
+            return task_losses(self.backbone(batch), batch).mean()
 
     def after_epoch(self, losses: Tensor) -> None:
         """Pass on to the weighting."""
@@ -60,42 +81,11 @@ class LossStage(BackboneStage):
     weighting: LossWeighting
 
     def backward(self, batch: Batch) -> StepReport:
-        """Backpropagate the weighted loss."""
+        """Backpropagate the weighted loss, and the backbone's penalty if it has one."""
+        self.begin(batch)
         logits = self.backbone(batch)
         losses = task_losses(logits, batch)
         weighted = self.weighting.combine(losses, logits, batch)
-        weighted.loss.backward()
+        penalty = self.backbone.penalty(logits, batch)
+        (weighted.loss if penalty is None else weighted.loss + penalty).backward()
         return StepReport(losses.mean().detach(), weighted.weights)
-
-
-class GradientStage(BackboneStage):
-    """Moves the shared dense parameters along the direction of a gradient weighting.
-
-    Everything else gets the gradient of the weighted sum of the losses.
-    """
-
-    weighting: GradientWeighting
-
-    def __init__(
-        self, name: str, backbone: Backbone, weighting: GradientWeighting, validation: Validation, **limits: Any
-    ) -> None:
-        super().__init__(name, backbone, weighting, validation, **limits)
-        self.shared = backbone.shared_parameters()
-        if not self.shared:
-            raise UsageError(f"{type(backbone).__name__} shares no parameter that {type(weighting).__name__} could use")
-        shared = {id(p) for p in self.shared}
-        self.others = [p for p in backbone.parameters() if p.requires_grad and id(p) not in shared]
-
-    def backward(self, batch: Batch) -> StepReport:
-        """Write the direction into the shared gradients, the weighted gradient into the others."""
-        losses = task_losses(self.backbone(batch), batch).mean()
-        rows = [torch.autograd.grad(loss, self.shared, retain_graph=True, materialize_grads=True) for loss in losses]
-        jacobian = torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows])
-        direction, weights = self.weighting.direction(jacobian, losses.detach())
-        weights = weights.detach()
-        if self.others:
-            torch.autograd.backward((weights * losses).sum(), inputs=self.others)
-        sizes = [p.numel() for p in self.shared]
-        for parameter, gradient in zip(self.shared, direction.detach().split(sizes), strict=True):
-            parameter.grad = gradient.view_as(parameter).clone()
-        return StepReport(losses.detach(), weights)

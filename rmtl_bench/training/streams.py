@@ -17,6 +17,12 @@ Results are therefore paired by seed. A stage that bears the same order name as 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 from rmtl_bench.contracts.cell import Cell, canonical_json
 
@@ -53,3 +59,32 @@ class Streams:
 def _seed(*parts: object) -> int:
     digest = hashlib.sha256(canonical_json(parts).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+@dataclass(frozen=True)
+class RandomState:
+    """Where torch's default generators stand: the CPU's, and that of a CUDA device if one is used."""
+
+    cpu: Tensor
+    cuda: Tensor | None
+    device: torch.device
+
+    @classmethod
+    def of(cls, device: torch.device) -> RandomState:
+        """Return where they stand now."""
+        return cls(torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None, device)
+
+    @contextmanager
+    def replayed(self) -> Iterator[None]:
+        """Within, the same numbers are drawn again; behind, it is as if nothing had been drawn."""
+        now = RandomState.of(self.device)
+        self._restore()
+        try:
+            yield
+        finally:
+            now._restore()
+
+    def _restore(self) -> None:
+        torch.set_rng_state(self.cpu)
+        if self.cuda is not None:
+            torch.cuda.set_rng_state(self.cuda, self.device)

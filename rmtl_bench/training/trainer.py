@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,8 @@ from rmtl_bench.contracts.errors import DivergedError, PluginError
 from rmtl_bench.contracts.schema import Schema
 from rmtl_bench.contracts.stage import Evaluation, Stage
 from rmtl_bench.contracts.weighting import GradientWeighting, LossWeighting, Weighting
-from rmtl_bench.training.backbone_stage import GradientStage, LossStage
+from rmtl_bench.training.backbone_stage import LossStage
+from rmtl_bench.training.gradient_stage import GradientStage
 from rmtl_bench.training.history import History, StageSummary
 from rmtl_bench.training.settings import TrainerSettings
 from rmtl_bench.training.streams import Streams
@@ -104,12 +105,8 @@ class Trainer:
 
     def _run_stage(self, stage: Stage) -> None:
         started = time.perf_counter()
-        optimizer = torch.optim.Adam(
-            [group for group in stage.parameter_groups() if group["params"]],
-            lr=self.settings.learning_rate if stage.learning_rate is None else stage.learning_rate,
-            weight_decay=self.settings.weight_decay,
-            fused=True,
-        )
+        learning_rate = self.settings.learning_rate if stage.learning_rate is None else stage.learning_rate
+        optimizers = stage.optimizers(learning_rate, self.settings.weight_decay)
         patience = stage.patience or self.settings.patience
         limit = stage.max_epochs or self.settings.max_epochs
         best_score, best_epoch, best_state = -math.inf, 0, copy.deepcopy(stage.module.state_dict())
@@ -117,7 +114,7 @@ class Trainer:
             best_score = _finite(stage.evaluate(), stage, 0).score
         epoch, ended_by = 0, "max-epochs"
         for epoch in range(1, limit + 1):
-            evaluation = self._run_epoch(stage, optimizer, epoch)
+            evaluation = self._run_epoch(stage, optimizers, epoch)
             if evaluation.score > best_score + stage.tolerance * abs(best_score) or math.isinf(best_score):
                 best_score, best_epoch = evaluation.score, epoch
                 best_state = copy.deepcopy(stage.module.state_dict())
@@ -130,7 +127,7 @@ class Trainer:
         seconds = time.perf_counter() - started
         self.history.stages.append(StageSummary(stage.name, epoch, best_epoch, best_score, ended_by, seconds, steps))
 
-    def _run_epoch(self, stage: Stage, optimizer: torch.optim.Optimizer, epoch: int) -> Evaluation:
+    def _run_epoch(self, stage: Stage, optimizers: Sequence[torch.optim.Optimizer], epoch: int) -> Evaluation:
         started = time.perf_counter()
         torch.manual_seed(self._streams.dropout(stage.order, epoch))
         shuffle = torch.Generator().manual_seed(self._streams.order(stage.order, epoch))
@@ -139,9 +136,11 @@ class Trainer:
         weights: list[Tensor] = []
         stage.module.train()
         for rows in order.split(self.settings.batch_size):
-            optimizer.zero_grad(set_to_none=True)
+            for optimizer in optimizers:
+                optimizer.zero_grad(set_to_none=True)
             report = stage.backward(self.train.batch(rows))
-            optimizer.step()
+            for optimizer in optimizers:
+                optimizer.step()
             stage.after_step()
             total += report.losses * len(rows)
             if report.weights is not None:
