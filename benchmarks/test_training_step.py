@@ -9,14 +9,16 @@ DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 def _step(benchmark, stage, rows, device):
-    optimizer = torch.optim.Adam([g for g in stage.parameter_groups() if g["params"]], lr=1e-3, fused=True)
+    optimizers = stage.optimizers(1e-3, 0.0)
     batch = rows.batch(torch.arange(2048, device=device))
     stage.module.train()
 
     def step():
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
         stage.backward(batch)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         stage.after_step()
         if device == "cuda":
             torch.cuda.synchronize()

@@ -29,19 +29,6 @@ class Batch:
     def __len__(self) -> int:
         return self.labels.shape[0]
 
-    def part(self, rows: slice) -> Batch:
-        """Return some of its rows."""
-        mask = None if self.label_mask is None else self.label_mask[rows]
-        return Batch(
-            self.categorical[rows],
-            self.numerical[rows],
-            self.labels[rows],
-            mask,
-            self.session[rows],
-            self.user[rows],
-            self.rows[rows],
-        )
-
 
 class SplitRows(Protocol):
     """The rows of one split, resident on the training device, in session order."""

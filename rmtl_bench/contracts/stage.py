@@ -45,7 +45,7 @@ class Stage(ABC):
     ``learning_rate``, ``None`` for the trainer's; ``tolerance``, the relative improvement of the score that counts as
     one; ``counts_start``, whether the state at the start may be the best one; ``order``, the name of the stream
     that shuffles and drops out: stages of one order see the same batches in every run of a seed; ``ended_by``, set by
-    the trainer at the end: ``no-improvement`` or ``max-epochs``.
+    the trainer at the end: ``no-improvement``, ``max-epochs`` or, if a value was not finite, ``diverged``.
     """
 
     ended_by = ""
@@ -78,7 +78,7 @@ class Stage(ABC):
     def optimizers(self, learning_rate: float, weight_decay: float) -> Sequence[torch.optim.Optimizer]:
         """Return what moves the parameters after each :meth:`backward`: by default Adam on the parameter groups."""
         groups = [group for group in self.parameter_groups() if group["params"]]
-        return [torch.optim.Adam(groups, lr=learning_rate, weight_decay=weight_decay, fused=True)]
+        return [torch.optim.Adam(groups, lr=learning_rate, weight_decay=weight_decay, fused=True)] if groups else []
 
     @abstractmethod
     def backward(self, batch: Batch) -> StepReport:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,18 @@ class TaskLosses:
         if self.mask is None:
             return losses.mean(0)
         return losses.sum(0) / self.mask.sum(0).clamp(min=1)
+
+    def known(self) -> Tensor:
+        """Return the number of known labels of each task, float32 [K]."""
+        if self.mask is None:
+            return self.per_sample.new_full(self.per_sample.shape[1:], len(self.per_sample))
+        return self.mask.sum(0).to(self.per_sample)
+
+    def halves(self) -> tuple[TaskLosses, TaskLosses]:
+        """Return the losses of the first and of the second half of the rows."""
+        middle = len(self.per_sample) // 2
+        masks = (None, None) if self.mask is None else (self.mask[:middle], self.mask[middle:])
+        return TaskLosses(self.per_sample[:middle], masks[0]), TaskLosses(self.per_sample[middle:], masks[1])
 
 
 class Weighted(NamedTuple):
@@ -149,7 +161,7 @@ class GradientWeighting(Weighting):
     """Whether the directions are steps already: they then go, times the learning rate, to the parameters as they are,
     past Adam. The scope must consist of parameters."""
 
-    two_halves: ClassVar[bool] = False
+    two_halves: bool = False
     """Whether :meth:`task_weights` is given J_1 J_2^T of the Jacobians of two halves of the batch, independent of each
     other, in place of J J^T: unbiased, not symmetric."""
 

@@ -65,13 +65,14 @@ class GradientStage(BackboneStage):
     def backward(self, batch: Batch) -> StepReport:
         """Write the direction into the scope's gradients, the weighted gradient into the others."""
         self.begin(batch)
-        if self.weighting.two_halves and len(batch) > 1:
-            return self._two_halves(batch)
         logits, representation = self.backbone.represent(batch)
-        losses = task_losses(logits, batch).mean()
-        tensors = self._tensors(representation)
-        jacobians = task_jacobians(losses, tensors)
-        directions, weights = self.weighting.directions(jacobians, losses.detach())
+        per_sample = task_losses(logits, batch)
+        losses = per_sample.mean()
+        if self.weighting.two_halves and len(batch) > 1:
+            directions, weights = self._of_two_halves(per_sample, losses)
+        else:
+            tensors = self._tensors(representation)
+            directions, weights = self.weighting.directions(task_jacobians(losses, tensors), losses.detach())
         weights = weights.detach()
         objective = self._objective(losses, weights, logits, batch)
         if self.scope:
@@ -84,6 +85,16 @@ class GradientStage(BackboneStage):
                 tensors[0].register_hook(lambda gradient: direction.detach().view_as(gradient))
             objective.backward()
         return StepReport(losses.detach(), weights)
+
+    def _of_two_halves(self, losses: TaskLosses, means: Tensor) -> tuple[Sequence[Tensor], Tensor]:
+        """Return the directions and weights that come from J_1 J_2^T; J is the halves' mean by known labels."""
+        halves = losses.halves()
+        jacobians = [task_jacobians(half.mean(), self.scope) for half in halves]
+        crossed = torch.stack([a @ b.T for a, b in zip(*jacobians, strict=True)]).sum(0)
+        weights = self.weighting.task_weights(crossed, means.detach())
+        known = torch.stack([half.known() for half in halves])
+        first, second = weights * known / known.sum(0).clamp(min=1)
+        return [first @ a + second @ b for a, b in zip(*jacobians, strict=True)], weights
 
     def _tensors(self, representation: Tensor | None) -> Sequence[Tensor]:
         if self.scope:
@@ -105,23 +116,6 @@ class GradientStage(BackboneStage):
         for parameter, direction, extra in zip(self.scope, directions, added, strict=True):
             gradient = direction.detach().view_as(parameter)
             parameter.grad = gradient.clone() if extra is None else gradient + extra
-
-    def _two_halves(self, batch: Batch) -> StepReport:
-        """One step whose weights come from J_1 J_2^T of two halves of the batch, and its direction from both."""
-        middle = len(batch) // 2
-        halves = [batch.part(slice(None, middle)), batch.part(slice(middle, None))]
-        made = [self.backbone.represent(half) for half in halves]
-        per_half = [task_losses(logits, half) for (logits, _), half in zip(made, halves, strict=True)]
-        first, second = (
-            task_jacobians(losses.mean(), self._tensors(representation))
-            for losses, (_, representation) in zip(per_half, made, strict=True)
-        )
-        logits = torch.cat([logits for logits, _ in made])
-        losses = TaskLosses(torch.cat([part.per_sample for part in per_half]), batch.label_mask).mean()
-        crossed = torch.stack([a @ b.T for a, b in zip(first, second, strict=True)]).sum(0)
-        weights = self.weighting.task_weights(crossed, losses.detach()).detach()
-        self._objective(losses, weights, logits, batch).backward()
-        return StepReport(losses.detach(), weights)
 
 
 def task_jacobians(losses: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:

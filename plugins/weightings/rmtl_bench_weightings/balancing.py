@@ -38,9 +38,9 @@ class LossBalancing(LossWeighting):
 class GramianBalancing(GradientWeighting):
     """A gradient weighting that needs the Gramian alone.
 
-    The Gramian is K x K: it is solved on the CPU and in float64, whatever the device. A Gramian that is not finite
-    gives weights of NaN, so that the run ends as diverged and not in a solver's error. Tasks whose gradient is 0,
-    mostly for want of a label in the batch, have weight 0 and are kept from the solver.
+    The Gramian is K x K: it is solved on the CPU and in float64, whatever the device. A Gramian or a loss that is not
+    finite gives weights of NaN, so that the run ends as diverged and not in a solver's error. Tasks whose gradient is
+    0, mostly for want of a label in the batch, have weight 0 and are kept from the solver.
     """
 
     keeps_state = False
@@ -49,9 +49,9 @@ class GramianBalancing(GradientWeighting):
     def task_weights(self, gramian: Tensor, losses: Tensor) -> Tensor:
         """Return the weights [K]; 1 where there is one task."""
         small = gramian.detach().to("cpu", torch.float64)
-        if len(self.tasks) == 1 or not bool(torch.isfinite(small).all()):
-            return torch.full_like(losses, 1.0 if len(self.tasks) == 1 else float("nan"))
         values = losses.detach().to("cpu", torch.float64)
+        if len(self.tasks) == 1 or not bool(torch.isfinite(small).all() and torch.isfinite(values).all()):
+            return torch.full_like(losses, 1.0 if len(self.tasks) == 1 else float("nan"))
         present = torch.ones_like(values, dtype=torch.bool) if self.keeps_state else small.diagonal() > 0
         weights = torch.zeros_like(values)
         if int(present.sum()) > 1:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rmtl_bench.contracts import Batch, LossWeighting, Task, TaskLosses, Weighted
+from rmtl_bench.contracts import Task, Weighted
+from rmtl_bench_weightings.balancing import LossBalancing
 
 
-class Uncertainty(LossWeighting):
+class Uncertainty(LossBalancing):
     """Homoscedastic uncertainty (Kendall et al., CVPR 2018), in the form for classification::
 
         L = sum_k exp(-s_k) L_k + s_k / 2,    s_k = log sigma_k^2, learned with the model
@@ -28,10 +29,8 @@ class Uncertainty(LossWeighting):
         super().__init__(tasks)
         self.log_variances = nn.Parameter(torch.full((len(self.tasks),), initial_log_variance))
 
-    def combine(self, losses: TaskLosses, logits: Tensor, batch: Batch) -> Weighted:
+    def balance(self, means: Tensor, known: Tensor) -> Weighted:
         """Return the sum of the scaled losses and of the penalty on the variances."""
         weights = torch.exp(-self.log_variances)
-        penalty = self.log_variances / 2
-        if losses.mask is not None:
-            penalty = penalty * losses.mask.any(0)
-        return Weighted((weights * losses.mean() + penalty).sum(), weights.detach())
+        penalty = self.log_variances / 2 * known
+        return Weighted((weights * means + penalty).sum(), weights.detach())

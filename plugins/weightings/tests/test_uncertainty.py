@@ -24,13 +24,13 @@ def test_the_optimum_is_the_logarithm_of_twice_the_loss(make, combine):
 @settings(deadline=None)
 @given(s=st.floats(-5, 5, width=32), mean=st.floats(0.015625, 4, width=32))
 def test_the_gradient_is_that_of_the_classification_form(s, mean, make, combine):
-    weighting = make("uncertainty", 1, initial_log_variance=s)
-    loss, weights = combine(weighting, torch.tensor([[mean]]))
+    weighting = make("uncertainty", 2, initial_log_variance=s)
+    loss, weights = combine(weighting, torch.tensor([[mean, mean]]))
     loss.backward()
-    scale = torch.tensor([-s]).exp()
+    scale = torch.tensor([-s, -s]).exp()
     torch.testing.assert_close(weighting.log_variances.grad, -scale * mean + 0.5)
     torch.testing.assert_close(weights, scale)
-    torch.testing.assert_close(loss, (scale * mean + s / 2).squeeze())
+    torch.testing.assert_close(loss, (scale * mean + s / 2).sum())
 
 
 def test_variances_are_learned_and_saved(make):
