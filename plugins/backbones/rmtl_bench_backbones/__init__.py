@@ -1,1 +1,1 @@
-"""Backbones of multi-task recommendation: single-task, shared-bottom, ESMM, MMoE and PLE."""
+"""Backbones of multi-task recommendation: one module each, and the feature interactions that stand before them."""

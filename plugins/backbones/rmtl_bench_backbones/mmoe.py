@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rmtl_bench.contracts import Backbone, Batch, FieldEmbedding, ParallelMLP, Schema
+from rmtl_bench.contracts import ParallelMLP, Schema
+from rmtl_bench_backbones.embedding_backbone import EmbeddingBackbone
 from rmtl_bench_backbones.parts import Gates, logits_of, need_widths
 
 
-class MMoE(Backbone):
+class MMoE(EmbeddingBackbone):
     """Multi-gate Mixture-of-Experts (Ma et al., KDD 2018)::
 
         x = embedding(input)
@@ -22,7 +23,8 @@ class MMoE(Backbone):
     Eight experts, each a network of the widths ``bottom``; ReLU, no batch normalisation.
     Where others differ: MTReclib's gates have a bias.
 
-    Gates belong to their task, so ``shared_parameters`` are those of the experts.
+    Gates belong to their task, so ``shared_parameters`` are those of the interaction and of the experts. The shared
+    representation is what the experts return, [E, B, H].
     """
 
     def __init__(
@@ -33,21 +35,21 @@ class MMoE(Backbone):
         tower: Sequence[int] = (128, 64),
         dropout: float = 0.2,
         experts: int = 8,
+        interaction: str = "mlp",
+        cross_layers: int = 2,
     ) -> None:
-        super().__init__(schema)
+        super().__init__(schema, embedding_dim, interaction, cross_layers)
         need_widths("mmoe", bottom)
         tasks = len(schema.tasks)
-        self.embedding = FieldEmbedding(schema, embedding_dim)
         self.experts = ParallelMLP(experts, self.embedding.width, bottom, dropout=dropout)
         self.gates = Gates(tasks, self.embedding.width, experts)
         self.towers = ParallelMLP(tasks, self.experts.width, tower, dropout=dropout, output=1)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Return the logits [B, K]."""
-        x = self.embedding(batch)
-        mixed = torch.einsum("kbe,ebh->kbh", self.gates(x), self.experts(x))
-        return logits_of(self.towers, mixed)
+    def network(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits [B, K] and the experts' outputs [E, B, H]."""
+        gates, experts = self.gates(x), self.experts(x)
+        return logits_of(self.towers, torch.einsum("kbe,ebh->kbh", gates, experts)), experts
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters of the experts."""
-        return list(self.experts.parameters())
+        """Return the parameters of the interaction and of the experts."""
+        return [*super().shared_parameters(), *self.experts.parameters()]

@@ -82,10 +82,11 @@ def test_a_childs_loss_moves_its_parents_network_and_not_the_reverse(make_schema
     assert not by_parent[1].any()
 
 
-def test_ctcvr_never_exceeds_ctr_whatever_the_weights(make_schema, make_batch, make_model):
+@pytest.mark.parametrize("interaction", ["mlp", "dcn-v2", "deepfm"])
+def test_ctcvr_never_exceeds_ctr_whatever_the_weights(interaction, make_schema, make_batch, make_model):
     schema = make_schema(3)
     for seed, scale in enumerate((1.0, 10.0, 1000.0)):
-        model = make_model("esmm", schema, seed)
+        model = make_model("esmm", schema, seed, interaction=interaction)
         with torch.no_grad():
             model.networks.weights[-1].mul_(scale)
         ctr, ctcvr, grandchild = model(make_batch(schema, 200)).sigmoid().unbind(1)
