@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -17,13 +18,20 @@ class Fusion(nn.Module):
     """What ``count`` modules of a level make of its experts: all through a gate, plus their own linearly.
 
     Inputs: the modules' features f [count, B, I], or [B, I] where all are equal; all experts [B, C, H]; the modules'
-    own experts [count, B, E, H]. Output: the next f [count, B, H].
+    own experts [count, B, E, H]. Output: the next f [count, B, H]. Unless ``learned``, the weights of a module's own
+    experts are one; else they start uniform within 1 / sqrt(E).
     """
 
-    def __init__(self, count: int, width: int, *, own: int, choices: int) -> None:
+    native: Tensor
+
+    def __init__(self, count: int, width: int, *, own: int, choices: int, learned: bool) -> None:
         super().__init__()
         self.gates = Gates(count, width, choices)
-        self.native = nn.Parameter(torch.full((count, own), 1 / own))
+        if learned:
+            bound = 1 / math.sqrt(own)
+            self.native = nn.Parameter(torch.empty(count, own).uniform_(-bound, bound))
+        else:
+            self.register_buffer("native", torch.ones(count, own), persistent=False)
 
     def forward(self, features: Tensor, experts: Tensor, own: Tensor) -> Tensor:
         """Return the next features [count, B, H]."""
@@ -34,8 +42,8 @@ class Fusion(nn.Module):
 class Level(nn.Module):
     """One level: each task's experts, the shared ones if ``shared_experts``, and their fusions.
 
-    Maps the tasks' features and the shared ones to those of the next level. Without ``fuses_shared`` it has no fusion
-    for the shared ones and returns ``None`` for them.
+    Maps the tasks' features and the shared ones to those of the next level. Without shared experts, or at the ``last``
+    level, it has no fusion for the shared ones and returns ``None`` for them.
     """
 
     def __init__(
@@ -46,19 +54,24 @@ class Level(nn.Module):
         *,
         task_experts: int,
         shared_experts: int,
-        fuses_shared: bool,
+        last: bool,
         dropout: float,
     ) -> None:
         super().__init__()
         self.sizes = (task_experts, shared_experts)
         choices = tasks * task_experts + shared_experts
+        learned = task_experts > 1 or shared_experts > 1
         # The n one-layer experts of a module are the slices of one layer n times as wide.
         self.task_experts = ParallelMLP(tasks, width, (task_experts * out,), dropout=dropout)
-        self.task_fusion = Fusion(tasks, width, own=task_experts, choices=choices)
+        self.task_fusion = Fusion(tasks, width, own=task_experts, choices=choices, learned=learned)
         self.shared_experts = (
             ParallelMLP(1, width, (shared_experts * out,), dropout=dropout) if shared_experts else None
         )
-        self.shared_fusion = Fusion(1, width, own=shared_experts, choices=choices) if fuses_shared else None
+        self.shared_fusion = (
+            Fusion(1, width, own=shared_experts, choices=choices, learned=learned)
+            if shared_experts and not last
+            else None
+        )
 
     def forward(self, tasks: Tensor, shared: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
         """Return the next features [K, B, H] and [B, H], and all experts [B, C, H], those of the tasks first.
@@ -77,7 +90,7 @@ class Level(nn.Module):
 
 
 class AdaTT(EmbeddingBackbone):
-    """Adaptive Task-to-Task Fusion Network, AdaTT-sp (Li et al., KDD 2023), f_t = f_s = embedding(x) at the start::
+    """Adaptive Task-to-Task Fusion Network, AdaTT (Li et al., KDD 2023), f_t = f_s = embedding(x) at the start::
 
         E_t = experts of task t, applied to f_t        E_s = shared experts, applied to f_s
         E   = [E_1, ..., E_K, E_s]
@@ -85,13 +98,14 @@ class AdaTT(EmbeddingBackbone):
         z_t = tower_t(f_t)                             after the last level
 
     The gate sees the experts of every module, the residual v_m . E_m combines the module's own ("native") experts
-    linearly. One level per width in ``bottom``: an expert of level l is a single layer of width ``bottom[l]``. The
-    shared module is part of every level but the last; what its fusion at the last but one would make is used by
-    nothing, so it has none there, and with one level there are no shared experts. ``shared_experts`` may be 0.
-    ReLU, no batch normalisation; numbers of experts are those of ``ple``, for comparison.
+    linearly. With shared experts, this is the paper's general form; ``shared_experts = 0`` is AdaTT-sp, which has no
+    shared module. Every level has shared experts, the last one too, where the shared module has no fusion, as no tower
+    reads f_s. v is learned, and starts uniform within 1 / sqrt(number of native experts); where no module has several
+    experts, it is one. One level per width in ``bottom``: an expert of level l is a single layer of width
+    ``bottom[l]``. ReLU, no batch normalisation; numbers of experts are those of ``ple``, for comparison.
 
-    Where others differ: v is learned here whatever the number of native experts, and starts as their mean; gates are
-    without bias. PLE, the nearest relative, keeps shared experts at its last level.
+    Where others differ: the authors' gates have a bias, and their experts may have several layers on one level; here,
+    gates are without bias, as those of ``mmoe`` and ``ple``.
 
     ``shared_parameters`` are all experts, and all gates and v but those of the last level. The shared representation
     are the experts of the last level [B, C, H].
@@ -111,15 +125,15 @@ class AdaTT(EmbeddingBackbone):
     ) -> None:
         super().__init__(schema, embedding_dim, interaction, cross_layers)
         need_widths("adatt", bottom)
-        tasks, last = len(schema.tasks), len(bottom)
+        tasks = len(schema.tasks)
         self.levels = nn.ModuleList(
             Level(
                 tasks,
                 width,
                 out,
                 task_experts=task_experts,
-                shared_experts=shared_experts if level < last else 0,
-                fuses_shared=shared_experts > 0 and level < last - 1,
+                shared_experts=shared_experts,
+                last=level == len(bottom),
                 dropout=dropout,
             )
             for level, (width, out) in enumerate(pairwise((self.embedding.width, *bottom)), start=1)
@@ -135,8 +149,11 @@ class AdaTT(EmbeddingBackbone):
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the interaction and of all levels, the last level's fusion left out."""
+        last = self.levels[-1]
+        common = [] if last.shared_experts is None else last.shared_experts.parameters()
         return [
             *super().shared_parameters(),
             *self.levels[:-1].parameters(),
-            *self.levels[-1].task_experts.parameters(),
+            *last.task_experts.parameters(),
+            *common,
         ]

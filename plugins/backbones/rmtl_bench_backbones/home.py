@@ -84,9 +84,9 @@ class FeatureGate(nn.Module):
 
 
 class Experts(nn.Module):
-    """``count`` experts side by side: a feature gate, then layers of linear, normalisation, Swish and dropout.
+    """``count`` experts side by side: a feature gate, then linear layers, each with Swish and dropout after it.
 
-    The linear maps have no bias, which the normalisation would take away again.
+    The last layer is normalised before its Swish, and has no bias, which the normalisation would take away again.
     Input: float32 [B, I], the same for all, or [count, B, I], one each. Output: [count, B, H].
     """
 
@@ -95,17 +95,22 @@ class Experts(nn.Module):
         self.dropout = dropout
         self.feature_gate = FeatureGate(count, width, rank)
         self.weights = nn.ParameterList(nn.Parameter(torch.empty(count, i, o)) for i, o in pairwise((width, *hidden)))
-        self.normalisations = nn.ModuleList(Normalisation(count, o) for o in hidden)
+        self.biases = nn.ParameterList(nn.Parameter(torch.empty(count, 1, o)) for o in hidden[:-1])
+        self.normalisation = Normalisation(count, hidden[-1])
         for weight in self.weights:
             bound = 1 / math.sqrt(weight.shape[1])
             nn.init.uniform_(weight, -bound, bound)
+        for weight, bias in zip(self.weights[:-1], self.biases, strict=True):
+            bound = 1 / math.sqrt(weight.shape[1])
+            nn.init.uniform_(bias, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs [count, B, H]."""
         x = self.feature_gate(x)
-        for weight, normalisation in zip(self.weights, self.normalisations, strict=True):
-            x = F.dropout(F.silu(normalisation(torch.bmm(x, weight))), self.dropout, self.training)
-        return x
+        for weight, bias in zip(self.weights[:-1], self.biases, strict=True):
+            x = F.dropout(F.silu(torch.baddbmm(bias, x, weight)), self.dropout, self.training)
+        x = self.normalisation(torch.bmm(x, self.weights[-1]))
+        return F.dropout(F.silu(x), self.dropout, self.training)
 
 
 class ExpertsOfEach(nn.Module):
@@ -203,7 +208,7 @@ class TaskLevel(nn.Module):
 class HoME(EmbeddingBackbone):
     """Hierarchy of Multi-gate Experts (2024, arXiv 2408.05430), tasks k in groups g(k), x = embedding(input)::
 
-        expert(u) = MLP(u * 2 sigmoid(u B A)),  layers Swish(BatchNorm(W h))      u B A: feature gate, of low rank
+        expert(u) = Swish(BatchNorm(MLP(u * 2 sigmoid(u B A))))                   u B A: feature gate, of low rank
         meta level, all experts on x:
         y_g = G_g(x) . [E_s, E_g] + R_g(x) . E_g                                  one per group
         y_s = G_s(x) . [E_s, E_1, ..., E_G] + R_s(x) . E_s                        the shared one
@@ -212,16 +217,18 @@ class HoME(EmbeddingBackbone):
         z_k = tower_k(h_k)
 
     Gates G are softmaxes; self-gates R too, or a sigmoid where there is one expert. Every expert has parameters of its
-    own, at each level, and is a network of the widths ``bottom``; towers are ReLU without normalisation.
+    own, at each level, and is a network of the widths ``bottom``, whose hidden layers have Swish too and are not
+    normalised; towers are ReLU without normalisation.
 
     ``groups`` has one whole number per task: tasks of one number form a group, the paper's meta-task (there, watching
     and interacting). Empty: the tasks of one funnel, that is of one root, form a group. In training, a batch of one row
     is normalised with the running statistics.
 
-    Where others differ: the paper leaves open, or its words can be read otherwise, that each layer of an expert is
-    normalised, that both levels have feature gates, that y_s sees all groups' experts, and what the task level's
-    experts see. It mixes several low-rank feature gates for an expert; here there is one, of rank ``rank``.
-    Numbers of experts are ours.
+    Where others differ: the paper mixes several low-rank feature gates for an expert; here there is one, of rank
+    ``rank``. It leaves open, or its words can be read otherwise, that y_s sees all groups' experts, what the task
+    level's experts and self-gates see, and whether an expert's hidden layers are normalised. Some implementations have
+    one feature gate for all experts of a group or task, gates that see the gated inputs, self-gates that see y_g alone,
+    task-level experts on c_k, ReLU in the hidden layers, or layer normalisation. Numbers of experts are ours.
 
     ``shared_parameters`` are what y_s is made of and the shared experts of the task level; with a single group, also
     what belongs to the group. The shared representation are the shared experts' outputs at the task level [S, B, H].

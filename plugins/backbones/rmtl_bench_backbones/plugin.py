@@ -170,8 +170,8 @@ def rmtl_backbones() -> list[BackboneInfo]:
             "child likelier than its parent is penalised",
             paper="Xi et al., Adaptive Information Transfer Multi-task, KDD 2021, arXiv 2105.08489",
             year=2021,
-            differs="the paper leaves the depth of its transfer networks open: here one layer each, with ReLU between "
-            "tasks; a task may have several children, where the paper has one chain",
+            differs="a task may have several children, where the paper has one chain; one attention for all pairs, "
+            "as in the authors' code, where others have one per pair; no batch normalisation",
             parameters={
                 **_SIZES,
                 "calibrator": Parameter(0.6, "weight of the penalty on children likelier than parents", minimum=0.0),
@@ -187,11 +187,11 @@ def rmtl_backbones() -> list[BackboneInfo]:
             "added; one level per width in 'bottom'",
             paper="Li et al., AdaTT: Adaptive Task-to-Task Fusion Network, KDD 2023, arXiv 2304.04959",
             year=2023,
-            differs="AdaTT-sp; the weights of a task's own experts are learned whatever their number and start as "
-            "their mean. There is no shared module at the last level, where PLE has shared experts",
+            differs="the general form of the paper, and AdaTT-sp with no shared experts; gates have no bias, where "
+            "the authors' have one",
             parameters={
                 **_SIZES,
-                "shared_experts": Parameter(4, "number of shared experts of each level but the last", minimum=0),
+                "shared_experts": Parameter(4, "number of shared experts of each level; 0: AdaTT-sp", minimum=0),
                 "task_experts": Parameter(4, "number of each task's own experts of each level", minimum=1),
                 **_INTERACTION,
             },
@@ -205,7 +205,7 @@ def rmtl_backbones() -> list[BackboneInfo]:
             paper="Su et al., STEM: Unleashing the Power of Embeddings for Multi-task Recommendation, AAAI 2024, "
             "arXiv 2308.13537",
             year=2024,
-            differs="gates are given the sum of the task's and the shared embedding, one reading of the paper",
+            differs="gates are linear, where the authors' have hidden layers; one level of experts",
             parameters={
                 **_SIZES,
                 "shared_experts": Parameter(4, "number of shared experts", minimum=1),
@@ -221,7 +221,8 @@ def rmtl_backbones() -> list[BackboneInfo]:
             paper="HoME: Hierarchy of Multi-Gate Experts for Multi-Task Learning at Kuaishou, 2024, arXiv 2408.05430",
             year=2024,
             differs="one low-rank feature gate per expert, where the paper mixes several; which experts the gates of "
-            "each level see is one reading of the paper; a batch of one row is normalised with running statistics",
+            "each level see is one reading of the paper; an expert's output is normalised, its hidden layers are not; "
+            "a batch of one row is normalised with running statistics",
             parameters={
                 **_SIZES,
                 "groups": Parameter(

@@ -34,8 +34,10 @@ class STEM(Backbone):
     An expert is a network of the widths ``bottom``, and there is one level. ReLU, no batch normalisation; numbers of
     experts are those of ``ple``, for comparison. The model has K + 1 times the table of the others.
 
-    Where others differ: the gates are given the sum of the task's and the shared embedding; gates that look at
-    the task's embedding alone are as plausible a reading of "task-specific gate". Gates are without bias.
+    Where others differ: the authors' gates are networks with hidden layers of 128 and 64 and biases, as are those of
+    the models they compare with; here, a gate is linear without bias, as in ``mmoe`` and ``ple``. Their code can stack
+    levels, whose shared gate lets gradients pass to all experts; the settings they publish have one level, eight
+    shared experts and one expert per task.
 
     ``shared_parameters`` are those of the shared experts, whose outputs [S, B, H] are the shared representation.
     """

@@ -30,8 +30,9 @@ def perceptron(mlp, index, x):
 
 
 def linear(layer, x):
-    weight, bias = arrays([layer.weight, layer.bias])
-    return weight @ x + bias
+    assert layer.bias is None
+    (weight,) = arrays([layer.weight])
+    return [sum(w * value for w, value in zip(row, x, strict=True)) for row in weight]
 
 
 def by_hand(model, parents, x):
@@ -40,8 +41,8 @@ def by_hand(model, parents, x):
     for task, parent in enumerate(parents):
         q = perceptron(model.bottoms, task, x)
         if parent is not None:
-            transfer = model.transfers[str(task)]
-            seen = [perceptron(transfer.information, 0, z[parent]), q]
+            transfer = model.transfer
+            seen = [perceptron(transfer.information[str(task)], 0, z[parent]), q]
             scores = [
                 math.exp(
                     sum(a * b for a, b in zip(linear(transfer.key, u), linear(transfer.query, u), strict=True))
@@ -49,7 +50,8 @@ def by_hand(model, parents, x):
                 )
                 for u in seen
             ]
-            q = sum(score / sum(scores) * linear(transfer.value, u) for score, u in zip(scores, seen, strict=True))
+            values = [np.array(linear(transfer.value, u)) for u in seen]
+            q = sum(score / sum(scores) * value for score, value in zip(scores, values, strict=True))
         z.append(q)
     return [perceptron(model.towers, task, h)[0] for task, h in enumerate(z)]
 
@@ -67,7 +69,7 @@ def test_it_is_the_papers_equations(parents, tower, make_schema, make_batch, mak
 def test_without_parents_it_is_one_network_a_task(make_schema, make_batch, make_model):
     schema = make_schema([None, None])
     model, batch = make_model("aitm", schema).eval(), make_batch(schema)
-    assert not model.transfers
+    assert model.transfer is None
     assert model.penalty(model(batch), batch) is None
     x = model.embedding(batch)
     torch.testing.assert_close(model(batch), model.towers(model.bottoms(x)).squeeze(2).T)
@@ -83,25 +85,33 @@ def test_information_flows_from_parent_to_child_alone(make_schema, make_batch, m
 
 
 def test_the_attention_is_even_where_parent_and_child_know_the_same(make_schema, make_model):
-    model = make_model("aitm", make_schema(2)).eval()
-    transfer = model.transfers["1"]
+    transfer = make_model("aitm", make_schema(2)).eval().transfer
     z = torch.rand(4, 5)
-    own = transfer.information(z).squeeze(0)
-    torch.testing.assert_close(transfer(z, own), transfer.value(own))
+    own = transfer.information["1"](z).squeeze(0)
+    torch.testing.assert_close(transfer(1, z, own), transfer.value(own))
+
+
+def test_pairs_share_the_attention_and_have_information_networks_of_their_own(make_schema, make_model):
+    names = {name.rpartition(".")[0] for name, _ in make_model("aitm", make_schema([None, 0, 0])).named_parameters()}
+    transfer = {name for name in names if name.startswith("transfer")}
+    networks = {f"transfer.information.{child}.{kind}" for child in (1, 2) for kind in ("weights", "biases")}
+    assert transfer == networks | {"transfer.value", "transfer.key", "transfer.query"}
 
 
 def test_a_transfer_of_width_one_by_hand(make_schema, make_model):
-    transfer = make_model("aitm", make_schema(2), bottom=(1,)).eval().transfers["1"]
+    transfer = make_model("aitm", make_schema(2), bottom=(1,)).eval().transfer
     with torch.no_grad():
         for parameter in transfer.parameters():
             parameter.zero_()
-        transfer.information.weights[0].fill_(2.0)
+        transfer.information["1"].weights[0].fill_(2.0)
+        transfer.information["1"].biases[0].fill_(1.0)
         transfer.value.weight.fill_(3.0)
-        transfer.value.bias.fill_(1.0)
         transfer.key.weight.fill_(1.0)
         transfer.query.weight.fill_(math.log(3))
-    # p = 2 * 0.5 = 1, q = 0: scores log 3 and 0, weights 3/4 and 1/4; values 4 and 1.
-    torch.testing.assert_close(transfer(torch.tensor([[0.5]]), torch.tensor([[0.0]])), torch.tensor([[3.25]]))
+    # p = 2 * -0.25 + 1 = 0.5, q = -0.5: equal scores of log(3)/4, values 1.5 and -1.5.
+    torch.testing.assert_close(transfer(1, torch.tensor([[-0.25]]), torch.tensor([[-0.5]])), torch.tensor([[0.0]]))
+    # p = 2 * 0 + 1 = 1, q = 0: scores log 3 and 0, weights 3/4 and 1/4; values 3 and 0.
+    torch.testing.assert_close(transfer(1, torch.tensor([[0.0]]), torch.tensor([[0.0]])), torch.tensor([[2.25]]))
 
 
 def test_the_penalty_is_the_mean_excess_of_children_over_their_parents(make_schema, make_batch, make_model):
