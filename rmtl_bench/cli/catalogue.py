@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
+import textwrap
 from typing import Any
 
 import click
 
-from rmtl_bench.contracts.catalogue import MetricInfo
+from rmtl_bench.contracts.catalogue import MetricInfo, Parameter, WeightingInfo
 from rmtl_bench.contracts.errors import UsageError, did_you_mean
+from rmtl_bench.plugins.host import PluginHost
 from rmtl_bench.plugins.registry import KINDS, Entry, Origin, Registry
+
+_COLUMN_WIDTH = 48
 
 PLURALS = {f"{kind}s": kind for kind in (*KINDS, "suite")}
 
@@ -35,24 +40,54 @@ def entry_json(entry: Entry, registry: Registry) -> dict[str, Any]:
         "kind": info.kind,
         "summary": info.summary,
         "paper": info.paper,
+        "year": info.year or None,
+        "differs": info.differs,
         "version": info.version,
-        "requires": sorted(info.requires),
+        "requires": sorted(info.required({})),
         "provides": sorted(info.provides),
-        "parameters": {
-            name: {"default": p.default, "kind": p.kind, "help": p.help, "choices": list(p.choices)}
-            for name, p in info.parameters.items()
-        },
+        "needs": list(info.needs),
+        "lacking": list(info.lacking),
+        "install": info.install,
+        "parameters": {name: parameter_json(parameter) for name, parameter in info.parameters.items()},
         "target": info.target,
         "origin": origin_json(entry.origin),
     }
     if isinstance(info, MetricInfo):
         data["higher_is_better"] = info.higher_is_better
+    if isinstance(info, WeightingInfo):
+        data |= {"form": info.form, "cost": info.cost}
     claimants = registry.claimants(info.kind, info.name)
     if len(claimants) > 1:
         data["collision"] = [origin_json(origin) for origin in claimants]
     return data
 
 
+def parameter_json(parameter: Parameter) -> dict[str, Any]:
+    """Return what can be said of a parameter, as JSON-ready data; a bound that it has not is left out."""
+    bounds = {"minimum": parameter.minimum, "maximum": parameter.maximum}
+    return {
+        "default": parameter.default,
+        "kind": parameter.kind,
+        "takes": parameter.right,
+        "help": parameter.help,
+        "choices": list(parameter.choices),
+        **{side: bound for side, bound in bounds.items() if math.isfinite(bound)},
+    }
+
+
+def filled(text: str) -> str:
+    """Return a text in lines of the width of a table's column; no word is broken."""
+    return textwrap.fill(text, _COLUMN_WIDTH, break_on_hyphens=False, break_long_words=False)
+
+
 def print_json(data: Any) -> None:
     """Print data as indented JSON."""
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def warn_of_broken(host: PluginHost) -> None:
+    """Say on stderr which plugins are broken, so that what they offer is missing."""
+    broken = [plugin for plugin in host.plugins if plugin.error]
+    if broken:
+        names = ", ".join(f"{plugin.name} ({plugin.origin})" for plugin in broken)
+        click.echo(f"broken plugins, see `rmtl-bench plugins`: {names}", err=True)

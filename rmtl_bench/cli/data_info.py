@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rmtl_bench.cli.catalogue import print_json
+from rmtl_bench.cli.catalogue import filled, parameter_json, print_json
 from rmtl_bench.cli.data_options import Chosen, choose, data_dir_option, set_option
 from rmtl_bench.cli.options import debug_option, json_option, plugin_option
 from rmtl_bench.contracts.errors import DataError
@@ -50,8 +50,9 @@ def command(
     if parameters:
         from tabulate import tabulate
 
-        rows = [(key, _plain(p["value"]), _plain(p["default"]), p["help"]) for key, p in parameters.items()]
-        headers = ("parameter", "value", "default", "meaning")
+        shown_of = ("value", "default", "takes", "help")
+        rows = [(key, *(filled(_plain(p[what])) for what in shown_of)) for key, p in parameters.items()]
+        headers = ("parameter", "value", "default", "takes", "meaning")
         click.echo("\n" + tabulate(rows, headers=headers, disable_numparse=True))
     if manifest:
         click.echo("\n" + "\n".join(counts(manifest)))
@@ -80,8 +81,7 @@ def _description(chosen: Chosen) -> dict[str, Any]:
         "size": info.size,
         "homepage": info.source.homepage if info.source else "",
         "parameters": {
-            name: {"value": given.get(name, p.default), "default": p.default, "help": p.help}
-            for name, p in info.parameters.items()
+            name: {"value": given.get(name, p.default), **parameter_json(p)} for name, p in info.parameters.items()
         },
     }
 

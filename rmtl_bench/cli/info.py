@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rmtl_bench.cli.catalogue import entry_json, kind_named, print_json
+from rmtl_bench.cli.catalogue import entry_json, filled, kind_named, print_json
 from rmtl_bench.cli.options import debug_option, json_option, plugin_option
 from rmtl_bench.plugins import Registry, load_plugins
 
@@ -28,13 +28,15 @@ def command(kind: str, name: str, as_json: bool, plugin_files: tuple[Path, ...])
         return
     parameters = data.pop("parameters", {})
     for key, value in data.items():
-        if value not in ("", [], {}):
+        if value not in ("", [], {}, None):
             click.echo(f"{key + ':':<18}{_plain(value)}")
     if parameters:
         from tabulate import tabulate
 
-        rows = [(key, p["kind"], _plain(p["default"]), _help(p)) for key, p in parameters.items()]
-        click.echo("\n" + tabulate(rows, headers=("parameter", "kind", "default", "meaning"), disable_numparse=True))
+        rows = [
+            (key, *(filled(_plain(p[what])) for what in ("default", "takes", "help"))) for key, p in parameters.items()
+        ]
+        click.echo("\n" + tabulate(rows, headers=("parameter", "default", "takes", "meaning"), disable_numparse=True))
 
 
 def _suite(registry: Registry, name: str) -> dict[str, Any]:
@@ -62,8 +64,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_plain, value)) or "(none)"
     return str(value)
-
-
-def _help(parameter: dict[str, Any]) -> str:
-    choices = parameter["choices"]
-    return str(parameter["help"]) + (f" ({', '.join(map(str, choices))})" if choices else "")

@@ -23,5 +23,5 @@ def command(
     from rmtl_bench.store import Store
 
     suite = read_stored_suite(Store.open(store_path, create=False), suite_name, sample=sample)
-    board = build_leaderboard(suite.scores, suite.expected, suite.settings())
+    board = build_leaderboard(suite.scores, suite.expected, suite.settings(), suite.costs)
     show_report(leaderboard_document(board, suite.shown(metrics)), fmt, output, suite.refreshed)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rmtl_bench.cli.catalogue import entry_json, kind_named, origin_json, print_json
+from rmtl_bench.cli.catalogue import entry_json, kind_named, origin_json, print_json, warn_of_broken
 from rmtl_bench.cli.options import debug_option, json_option, plugin_option
 from rmtl_bench.plugins import Registry, load_plugins
 
@@ -26,10 +26,7 @@ def command(kind: str, as_json: bool, plugin_files: tuple[Path, ...]) -> None:
         print_json(rows)
     else:
         _print(rows, kind)
-    broken = [plugin for plugin in host.plugins if plugin.error]
-    if broken:
-        names = ", ".join(f"{plugin.name} ({plugin.origin})" for plugin in broken)
-        click.echo(f"broken plugins, see `rmtl-bench plugins`: {names}", err=True)
+    warn_of_broken(host)
 
 
 def _entries(registry: Registry, kind: str) -> list[dict[str, Any]]:
@@ -54,9 +51,14 @@ def _print(rows: list[dict[str, Any]], kind: str) -> None:
     table = [
         (
             row["name"] + ("  [COLLISION]" if "collision" in row else ""),
-            row["summary"],
+            row["summary"] + _lack(row),
             f"{row['origin']['distribution']} {row['origin']['version']}",
         )
         for row in rows
     ]
     click.echo(tabulate(table, headers=("name", "summary", "from"), tablefmt="simple"))
+
+
+def _lack(row: dict[str, Any]) -> str:
+    lacking = row.get("lacking")
+    return f"  [lacks {' and '.join(lacking)}; type: {row['install']}]" if lacking else ""

@@ -19,6 +19,7 @@ COMMANDS = {
     "diagnostics": "diagnostics",
     "list": "listing",
     "info": "info",
+    "methods": "methods",
     "plugins": "plugins",
     "data": "data",
     "db": "database",

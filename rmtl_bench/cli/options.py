@@ -73,10 +73,15 @@ def metric_option(command: Command) -> Command:
 
 def report_options(command: Command) -> Command:
     """``--format FORMAT`` and ``--output FILE``."""
-    command = click.option(
+    command = output_option(command)
+    return click.option("--format", "fmt", type=click.Choice(FORMATS), default="table", show_default=True)(command)
+
+
+def output_option(command: Command) -> Command:
+    """``--output FILE``."""
+    return click.option(
         "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead of standard output."
     )(command)
-    return click.option("--format", "fmt", type=click.Choice(FORMATS), default="table", show_default=True)(command)
 
 
 def show_report(document: Document, fmt: str, output: Path | None, refreshed: Refreshed) -> None:
@@ -84,7 +89,11 @@ def show_report(document: Document, fmt: str, output: Path | None, refreshed: Re
     from rmtl_bench.report import render
 
     warn_of_problems(refreshed)
-    text = render(document, fmt)
+    write_or_print(render(document, fmt), output)
+
+
+def write_or_print(text: str, output: Path | None) -> None:
+    """Write a text to a file, or print it where none is named."""
     if output is None:
         click.echo(text, nl=False)
         return

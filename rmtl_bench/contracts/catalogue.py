@@ -7,7 +7,7 @@ plugin costs milliseconds and imports neither torch nor a model.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, ClassVar
@@ -57,6 +57,8 @@ class Parameter:
     without this parameter, on that backbone comes first and hands on what it keeps; empty: none. The weighting is
     built with the name of that backbone's plugin.
 
+    ``requires``, by value: the capability that choosing it requires, beside those of the description.
+
     ``added``: the parameter is younger than published results. At its default it is no part of a run's identity, so
     that the results from before it existed stand; the class's own default must be the same.
     """
@@ -69,6 +71,7 @@ class Parameter:
     maximum: float = math.inf
     backbone_of_source: bool = False
     added: bool = False
+    requires: Mapping[Any, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if isinstance(self.default, list):
@@ -82,36 +85,69 @@ class Parameter:
                 f"a parameter that names the backbone of a source has default {self.default!r}; it takes ''"
             )
 
+    @property
+    def right(self) -> str:
+        """What values can be, in words: ``a number from 0 to 1``, ``a list of whole numbers, each at least 1``."""
+        return self._right(_KINDS[self.kind])
+
+    def _right(self, kind: str) -> str:
+        if self.choices:
+            choices = ", ".join(repr(choice) for choice in self.choices)
+            return f"{kind}, each one of {choices}" if self._is_list else f"one of {choices}"
+        if not (bounds := self._bounds()):
+            return kind
+        if self._is_list:
+            return f"{kind}, each {bounds}"
+        return f"{kind} {bounds}" if bounds.startswith("from") else f"{kind} of {bounds}"
+
+    def _bounds(self) -> str:
+        low, high = (f"{bound:.15g}" for bound in (self.minimum, self.maximum))
+        if math.isfinite(self.minimum) and math.isfinite(self.maximum):
+            return f"from {low} to {high}"
+        if math.isfinite(self.minimum):
+            return f"at least {low}"
+        return f"at most {high}" if math.isfinite(self.maximum) else ""
+
+    @property
+    def _is_list(self) -> bool:
+        return self.kind.endswith("s")
+
     def check(self, value: Any, owner: str, name: str) -> Any:
         """Return ``value`` in its canonical type, or raise :class:`UsageError` naming what is right."""
-
-        def refuse(right: str) -> UsageError:
-            return UsageError(f"{owner}: parameter {name!r} is {value!r}; it takes {right}")
-
-        if self.kind.endswith("s"):
-            if not isinstance(value, (list, tuple)):
-                raise refuse(_KINDS[self.kind])
-            checked: Any = tuple(self._scalar(v, self.kind[:-1], lambda _: refuse(_KINDS[self.kind])) for v in value)
+        if self._is_list:
+            listed = isinstance(value, (list, tuple))
+            checked = tuple(self._canonical(element) for element in value) if listed else None
+            elements = checked or ()
         else:
-            checked = self._scalar(value, self.kind, refuse)
-        for element in checked if isinstance(checked, tuple) else (checked,):
-            if self.choices and element not in self.choices:
-                raise refuse("one of " + ", ".join(repr(c) for c in self.choices))
-            if isinstance(element, (int, float)) and not self.minimum <= element <= self.maximum:
-                raise refuse(f"values from {self.minimum:g} to {self.maximum:g}")
+            checked = self._canonical(value)
+            elements = (checked,)
+        if checked is None or any(element is None or not self._is_allowed(element) for element in elements):
+            raise UsageError(f"{owner}: parameter {name!r} is {value!r}; it takes {self._right_of(elements)}")
         return checked
 
-    @staticmethod
-    def _scalar(value: Any, kind: str, refuse: Callable[[str], UsageError]) -> Any:
+    def _canonical(self, value: Any) -> Any:
+        """Return one value in its canonical type; ``None`` if it is of another."""
+        kind = self.kind.removesuffix("s")
         accepted: tuple[type, ...] = {"bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)}[kind]
-        if not isinstance(value, accepted) or (isinstance(value, bool) and kind != "bool"):
-            raise refuse(_KINDS[kind])
-        if kind == "float":
-            number = float(value)  # type: ignore[arg-type]
-            if not math.isfinite(number):
-                raise refuse("a finite number")
-            return number
-        return value
+        fits = isinstance(value, accepted) and (kind == "bool" or not isinstance(value, bool))
+        if not fits:
+            return None
+        try:
+            return float(value) if kind == "float" else value
+        except OverflowError:
+            return math.inf
+
+    def _is_allowed(self, value: Any) -> bool:
+        if self.choices and value not in self.choices:
+            return False
+        # A NaN compares with nothing.
+        return isinstance(value, str) or (self.minimum <= value <= self.maximum and abs(value) != math.inf)
+
+    def _right_of(self, elements: Sequence[Any]) -> str:
+        """Return :attr:`right`; where a value is no finite number, it says that it has to be one."""
+        unbounded = any(isinstance(element, float) and not math.isfinite(element) for element in elements)
+        kind = _KINDS[self.kind]
+        return self._right(kind.replace("number", "finite number") if unbounded else kind)
 
 
 def scope_parameter(*, representation: bool = True) -> Parameter:
@@ -122,7 +158,8 @@ def scope_parameter(*, representation: bool = True) -> Parameter:
     meaning = "whose gradients: the shared dense parameters, the shared representation, or all parameters"
     if not representation:
         meaning = "whose gradients: the shared dense parameters, or all parameters"
-    return Parameter("shared", meaning, choices=choices)
+    requires = {"shared": "shared-parameters", "representation": "shared-representation"}
+    return Parameter("shared", meaning, choices=choices, requires=requires)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +195,8 @@ class Description:
             raise ValueError(f"{self.name}: target {self.target!r} is not of the form 'package.module:Class'")
         if bool(self.needs) != bool(self.install):
             raise ValueError(f"{self.name}: needs {self.needs} and the command to install them go together")
+        if dotted := [module for module in self.needs if not module.isidentifier()]:
+            raise ValueError(f"{self.name}: needs {dotted[0]!r}, which is no top-level module")
         object.__setattr__(self, "needs", tuple(self.needs))
         object.__setattr__(self, "requires", frozenset(self.requires))
         object.__setattr__(self, "provides", frozenset(self.provides))
@@ -172,6 +211,20 @@ class Description:
     def lacking(self) -> tuple[str, ...]:
         """Those of the modules in ``needs`` that are not installed."""
         return tuple(module for module in self.needs if find_spec(module) is None)
+
+    @property
+    def obstacle(self) -> str:
+        """What keeps this from being used here, and the command that mends it, in one line; empty: nothing does."""
+        lacking = self.lacking
+        if not lacking:
+            return ""
+        which = f"{' and '.join(lacking)}, which {'is' if len(lacking) == 1 else 'are'} not installed"
+        return f"{self.kind} {self.name!r} needs {which}; type: {self.install}"
+
+    def required(self, given: Mapping[str, Any]) -> frozenset[str]:
+        """Return the capabilities that this requires with the parameters that :meth:`resolve` returned."""
+        chosen = {p.requires.get(given.get(name, p.default), "") for name, p in self.parameters.items() if p.requires}
+        return self.requires | (chosen - {""})
 
     @property
     def source_parameter(self) -> str:
@@ -247,7 +300,8 @@ def resolve_parameters(owner: str, parameters: Mapping[str, Parameter], given: M
     """
     for name in given:
         if name not in parameters:
-            raise UsageError(f"{owner} has no parameter {name!r}" + did_you_mean(name, parameters))
+            hint = did_you_mean(name, parameters)
+            raise UsageError(f"{owner} has no parameter {name!r}, given as {given[name]!r}{hint}")
     values = {
         name: parameter.check(given[name], owner, name) if name in given else parameter.default
         for name, parameter in parameters.items()

@@ -117,7 +117,7 @@ class EpochRecord:
 class Outcome:
     """How a run ended: one of :data:`STATUSES`, how long it took, and its traceback if it did not end well.
 
-    ``warnings``: what a run that ended well has to say, one line each.
+    ``warnings``: what a run that was trained has to say, one line each.
     """
 
     run_id: str

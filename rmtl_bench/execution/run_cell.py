@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from rmtl_bench.contracts.backbone import Backbone
 from rmtl_bench.contracts.catalogue import MetricInfo
 from rmtl_bench.contracts.cell import Cell
 from rmtl_bench.contracts.dataset import SessionTable
-from rmtl_bench.contracts.errors import StoreError
+from rmtl_bench.contracts.errors import DivergedError, StoreError
 from rmtl_bench.contracts.weighting import Diagnostic, Weighting
 from rmtl_bench.data.rows import DeviceRows
 from rmtl_bench.data.storage import load_table
@@ -30,13 +31,17 @@ from rmtl_bench.training.streams import Streams
 from rmtl_bench.training.trainer import Observer, Trainer
 from rmtl_bench.training.validation import predict
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True)
 class RunResult:
     """What a run yields.
 
     Metric rows, history, test predictions as columns, what the weighting says of itself on the test split, what it
-    keeps for later runs, and facts for ``run.json``.
+    keeps for later runs, and facts for ``run.json``. ``error``: the traceback of a run that diverged; metrics and
+    predictions are then those of the best state until then, and empty if there is none. Nothing is asked of its
+    weighting.
     """
 
     metrics: list[MetricRow]
@@ -45,6 +50,14 @@ class RunResult:
     diagnostics: list[Diagnostic]
     kept: Mapping[str, Tensor]
     facts: dict[str, Any]
+    error: str = ""
+
+
+class _Tested(NamedTuple):
+    """What a test of the backbone yields."""
+
+    metrics: list[MetricRow]
+    predictions: dict[str, NDArray[Any]]
 
 
 def run_cell(
@@ -67,26 +80,58 @@ def run_cell(
     settings = TrainerSettings(**cell.trainer)
     clock.append(time.perf_counter())
     trainer = Trainer(backbone, weighting, train, valid, settings, streams, observer, handed_on)
-    history = trainer.run()
+    history = trainer.history
+    _, error = _unless_diverged(trainer.run, history)
     clock.append(time.perf_counter())
+    tested, diagnostics = _Tested([], {}), list[Diagnostic]()
+    if not error or history.kept_epoch is not None:
+        tested, trouble = _unless_diverged(lambda: _test(cell, table, backbone, test, settings, registry), tested)
+        error = error or trouble
+    if not error:
+        diagnostics, error = _unless_diverged(lambda: list(weighting.diagnose(trainer, test)), diagnostics)
+    clock.append(time.perf_counter())
+    facts = _facts(table, backbone, history, np.diff(clock).tolist())
+    if error and tested.predictions and history.kept_epoch is not None:
+        facts["kept_epoch"] = asdict(history.kept_epoch)
+    kept = {} if error else weighting.kept()
+    return RunResult(tested.metrics, history, tested.predictions, diagnostics, kept, facts, error)
+
+
+def _unless_diverged(action: Callable[[], _T], otherwise: _T) -> tuple[_T, str]:
+    """Return what an action returns; where it meets a value that is not finite, ``otherwise`` and the traceback."""
+    try:
+        return action(), ""
+    except DivergedError:
+        return otherwise, traceback.format_exc()
+
+
+def _test(
+    cell: Cell,
+    table: SessionTable,
+    backbone: Backbone,
+    test: DeviceRows,
+    settings: TrainerSettings,
+    registry: Registry,
+) -> _Tested:
     probabilities = _probabilities(backbone, test, settings)
     metrics = _evaluate(cell, table, "test", probabilities, registry)
     for split in table.extra_tests:
-        scores = _probabilities(backbone, DeviceRows(table, split, target), settings)
+        scores = _probabilities(backbone, DeviceRows(table, split, test.labels.device), settings)
         found = _evaluate(cell, table, split, scores, registry)
         metrics += [row._replace(metric=f"{row.metric}@{split}") for row in found]
-    diagnostics = list(weighting.diagnose(trainer, test))
-    clock.append(time.perf_counter())
-    load, training, testing = np.diff(clock).tolist()
-    facts = {
-        "seconds": {"load": load, "train": training, "evaluate": testing},
+    return _Tested(metrics, _predictions(table, probabilities))
+
+
+def _facts(table: SessionTable, backbone: Backbone, history: History, seconds: Sequence[float]) -> dict[str, Any]:
+    return {
+        "seconds": dict(zip(("load", "train", "evaluate"), seconds, strict=True)),
+        "seconds_a_step": history.seconds_a_step(),
         "parameters": sum(p.numel() for p in backbone.parameters()),
         "stages": history.stage_summaries(),
         "rows": dict(table.splits),
         "data_notes": dict(table.notes),
         "warnings": list(history.warnings),
     }
-    return RunResult(metrics, history, _predictions(table, probabilities), diagnostics, weighting.kept(), facts)
 
 
 def _handed_on(cell: Cell, source: Path | None) -> Mapping[str, Tensor] | None:

@@ -2,7 +2,7 @@
 
 It writes the run folder where the request says, and never touches the index. Whatever happens to the run,
 an exception or a value that is not finite, ends in its ``run.json``; only a process that is killed leaves
-none, and the parent writes that one.
+none, and the parent writes that one. A run that diverged leaves what it had until its last good epoch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 from rmtl_bench.contracts.cell import EpochRecord
-from rmtl_bench.contracts.errors import DivergedError
 from rmtl_bench.execution.request import RunRequest
 from rmtl_bench.store.layout import KEPT_FILE
 from rmtl_bench.store.run_files import RunRecord, iso_time, write_environment, write_predictions, write_run, write_table
@@ -41,11 +40,10 @@ def main() -> None:
 def make_run(request: RunRequest, emit: Emit) -> None:
     """Make the run and write its folder, ``run.json`` last: with it the folder is complete."""
     started = time.time()
-    status, error, facts = "ok", "", {}
+    facts: dict[str, Any] = {}
     try:
-        facts = _run_and_write(request, emit)
-    except DivergedError:
-        status, error = "diverged", traceback.format_exc()
+        facts, error = _run_and_write(request, emit)
+        status = "diverged" if error else "ok"
     except Exception:
         status, error = "failed", traceback.format_exc()
     finished = time.time()
@@ -62,7 +60,8 @@ def make_run(request: RunRequest, emit: Emit) -> None:
     write_run(request.staging, record)
 
 
-def _run_and_write(request: RunRequest, emit: Emit) -> dict[str, Any]:
+def _run_and_write(request: RunRequest, emit: Emit) -> tuple[dict[str, Any], str]:
+    """Make the run and write its tables; return its facts, and the traceback if it diverged."""
     # Imported here, so that a broken installation of torch is a failed run with a traceback, too.
     import torch
 
@@ -83,17 +82,18 @@ def _run_and_write(request: RunRequest, emit: Emit) -> dict[str, Any]:
         host.notify("rmtl_epoch_finished", cell=request.cell, record=record)
 
     result = run_cell(request.cell, request.table, host.registry, request.device, observe, request.source)
-    columns = zip(*result.metrics, strict=True)
-    write_table(request.staging, "metrics", dict(zip(MetricRow._fields, columns, strict=True)))
     write_table(request.staging, "history", result.history.epochs)
     write_table(request.staging, "weights", result.history.weights)
-    write_predictions(request.staging, result.predictions)
+    if result.predictions:
+        columns = zip(*result.metrics, strict=True)
+        write_table(request.staging, "metrics", dict(zip(MetricRow._fields, columns, strict=True)))
+        write_predictions(request.staging, result.predictions)
     if result.diagnostics:
         columns = zip(*result.diagnostics, strict=True)
         write_table(request.staging, "diagnostics", dict(zip(Diagnostic._fields, columns, strict=True)))
-    if request.keep:
+    if request.keep and not result.error:
         write_kept(request.staging / KEPT_FILE, result.kept)
-    return result.facts
+    return result.facts, result.error
 
 
 def _take_standard_output() -> IO[str]:

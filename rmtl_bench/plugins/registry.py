@@ -40,7 +40,13 @@ class Entry:
     origin: Origin
 
     def load(self) -> Any:
-        """Import and return the target. Raises :class:`PluginError` naming the distribution if that fails."""
+        """Import and return the target.
+
+        Raises :class:`UsageError` with the command to type where a module that it needs is not installed, and
+        :class:`PluginError` naming the distribution where anything else fails.
+        """
+        if obstacle := self.info.obstacle:
+            raise UsageError(obstacle)
         module_name, _, attribute = self.info.target.partition(":")
         what = f"{self.info.kind} {self.info.name!r} of {self.origin}"
         try:

@@ -24,6 +24,13 @@ ROBUST = (
 )
 """What the dagger means."""
 
+COST = (
+    "cost: the median, over the n seeds that say it, of the seconds of a training step, evaluation left out; ratio: to "
+    "that of the declared reference. Runs shared the machine, so that only ratios mean something. parameters: those of "
+    "the backbone."
+)
+"""What a cost is."""
+
 
 def difference(confidence: float) -> str:
     """Return how means, differences and p are made."""

@@ -82,17 +82,18 @@ def _wrapped(text: str, width: int | None) -> str:
 
 
 def _markdown(document: Document) -> str:
-    parts = [f"# {_escape_markdown(document.title)}", ""]
-    parts += [line for note in document.notes for line in (f"> {_escape_markdown(note)}", ">")][:-1]
+    parts = [f"# {escape_markdown(document.title)}", ""]
+    parts += [line for note in document.notes for line in (f"> {escape_markdown(note)}", ">")][:-1]
     for section in document.sections:
-        rows = tuple(tuple(_escape_markdown(text) for text in row) for row in section.rows)
+        rows = tuple(tuple(escape_markdown(text) for text in row) for row in section.rows)
         table = _tabulate(Section(section.title, section.columns, rows), "github")
-        parts += ["", f"## {_escape_markdown(section.title)}", "", table]
-    parts += ["", *(f"- {_escape_markdown(line)}" for line in document.footnotes)]
+        parts += ["", f"## {escape_markdown(section.title)}", "", table]
+    parts += ["", *(f"- {escape_markdown(line)}" for line in document.footnotes)]
     return "\n".join(parts)
 
 
-def _escape_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """Return a text as Markdown that shows it as it is, in one line."""
     return re.sub(r"([\\`*_\[\]<>|&~#])", r"\\\1", " ".join(text.split()))
 
 

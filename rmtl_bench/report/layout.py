@@ -10,6 +10,7 @@ import pandas as pd
 
 from rmtl_bench.contracts.errors import UsageError, did_you_mean
 from rmtl_bench.report import footnotes
+from rmtl_bench.report.costs import cost_sections
 from rmtl_bench.report.document import (
     DASH,
     Column,
@@ -45,17 +46,19 @@ def leaderboard_document(board: Leaderboard, metrics: Sequence[str] | None = Non
         *_comparisons(board, metrics),
         *_delta_m(board, metrics),
         *_counts(board, metrics),
+        *cost_sections(board.costs),
     )
     equivalence = {m: r for m, r in settings.equivalence.items() if metrics is None or m in metrics}
     notes = [footnotes.COUNTS, footnotes.difference(settings.confidence), footnotes.RANK]
     controls = [family.name for family in settings.families if family.control]
     if board.rows["control"].notna().any():
         notes.append(footnotes.controls(controls))
+    costs = [footnotes.COST] if len(board.costs) else []
     return Document(
         title=settings.title,
         notes=board.notes,
         sections=sections,
-        footnotes=(*notes, footnotes.verdicts(equivalence), footnotes.ROBUST),
+        footnotes=(*notes, footnotes.verdicts(equivalence), footnotes.ROBUST, *costs),
         tables={
             "leaderboard": board.rows,
             "comparisons": board.comparisons,
@@ -63,6 +66,7 @@ def leaderboard_document(board: Leaderboard, metrics: Sequence[str] | None = Non
             "counts": board.counts,
             "missing": board.missing,
             "incomplete": board.incomplete,
+            "costs": board.costs,
         },
         settings=_settings(settings),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from rmtl_bench.report.controls import CONTROL_COLUMNS, beside, single_references
+from rmtl_bench.report.costs import cost_table
 from rmtl_bench.statistics import (
     CELL,
     Family,
@@ -51,7 +52,7 @@ class LeaderboardSettings:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """The frames of a leaderboard, one row per cell and method, comparison, Delta_m, count or missing run."""
+    """The frames of a leaderboard, one row per cell and method, comparison, Delta_m, count, missing run or cost."""
 
     settings: LeaderboardSettings
     notes: tuple[str, ...]
@@ -61,12 +62,19 @@ class Leaderboard:
     counts: pd.DataFrame
     missing: pd.DataFrame
     incomplete: pd.DataFrame
+    costs: pd.DataFrame
 
 
 def build_leaderboard(
-    scores: pd.DataFrame, expected: Iterable[tuple[str, str, int]] | None, settings: LeaderboardSettings
+    scores: pd.DataFrame,
+    expected: Iterable[tuple[str, str, int]] | None,
+    settings: LeaderboardSettings,
+    costs: pd.DataFrame | None = None,
 ) -> Leaderboard:
-    """Build a leaderboard from scores and the planned (dataset, method, seed) runs, ``None`` for no plan."""
+    """Build a leaderboard from scores and the planned (dataset, method, seed) runs, ``None`` for no plan.
+
+    ``costs``, a row a run as :func:`cost_table` takes them, are shown beside the scores and decide nothing.
+    """
     finite = check_scores(scores)
     plan = None if expected is None else list(expected)
     counts = cell_counts(plan, finite)
@@ -87,6 +95,7 @@ def build_leaderboard(
         counts=_count(against, comparisons),
         missing=missing,
         incomplete=incomplete,
+        costs=cost_table(costs, settings.reference),
     )
 
 

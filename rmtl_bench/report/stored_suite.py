@@ -13,7 +13,7 @@ from rmtl_bench.contracts.errors import UsageError
 from rmtl_bench.report.layout import check_metrics
 from rmtl_bench.report.leaderboard import LeaderboardSettings
 from rmtl_bench.statistics import SCORE_COLUMNS, Family
-from rmtl_bench.store import Index, Refreshed, Store, StoredPlan, load_plan
+from rmtl_bench.store import Cost, Index, Refreshed, Store, StoredPlan, load_plan
 from rmtl_bench.suites import read_suite
 
 
@@ -21,13 +21,15 @@ from rmtl_bench.suites import read_suite
 class StoredSuite:
     """A plan with the scores its runs have so far, named as the plan names its parts.
 
-    ``scores`` has the columns that :mod:`rmtl_bench.statistics` takes. ``statuses`` by run id, of the runs that have
-    been tried. ``warnings`` of the runs, each with the number of runs that gave it. ``refreshed`` says which run
-    folders could not be read.
+    ``scores`` has the columns that :mod:`rmtl_bench.statistics` takes, ``costs`` those that
+    :func:`~rmtl_bench.report.costs.cost_table` takes. ``statuses`` by run id, of the runs that have been tried.
+    ``warnings`` of the runs, each with the number of runs that gave it. ``refreshed`` says which run folders could not
+    be read.
     """
 
     plan: StoredPlan
     scores: pd.DataFrame
+    costs: pd.DataFrame
     higher_is_better: Mapping[str, bool]
     statuses: Mapping[str, str]
     refreshed: Refreshed
@@ -107,7 +109,15 @@ def read_stored_suite(store: Store, name: str, *, sample: bool = False) -> Store
     statuses = {run_id: attempt.status for run_id, attempt in index.latest(run_ids).items()}
     directions = found.groupby("metric")["higher_is_better"].first()
     higher_is_better = {metric: bool(directions[metric]) for metric in _ordered(plan, list(directions.index))}
-    return StoredSuite(plan, _named(found, plan), higher_is_better, statuses, refreshed, index.warnings(run_ids))
+    return StoredSuite(
+        plan=plan,
+        scores=_named(found, plan),
+        costs=_named_costs(index.costs(run_ids), plan),
+        higher_is_better=higher_is_better,
+        statuses=statuses,
+        refreshed=refreshed,
+        warnings=index.warnings(run_ids),
+    )
 
 
 def no_run_ended_well(plan: StoredPlan, store: Store) -> UsageError:
@@ -124,6 +134,16 @@ def _named(found: pd.DataFrame, plan: StoredPlan) -> pd.DataFrame:
     labelled = labelled.assign(_order=labelled["metric"].map(order))
     by = ["dataset", "task", "_order", "method", "seed"]
     return labelled.sort_values(by, kind="stable", ignore_index=True)[SCORE_COLUMNS]
+
+
+def _named_costs(costs: Mapping[str, Cost], plan: StoredPlan) -> pd.DataFrame:
+    rows = [
+        (cell.dataset, f"{cell.backbone}/{cell.weighting}", cell.seed, *costs[cell.run_id])
+        for cell in plan.cells
+        if cell.run_id in costs
+    ]
+    table = pd.DataFrame(rows, columns=["dataset", "method", "seed", *Cost._fields])
+    return table.astype(dict.fromkeys(Cost._fields, float))
 
 
 def _ordered(plan: StoredPlan, metrics: list[Any]) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from rmtl_bench.store.index import Attempt, Index, Refreshed
+from rmtl_bench.store.index import Attempt, Cost, Index, Refreshed
 from rmtl_bench.store.layout import RunFolder, Store
 from rmtl_bench.store.plans import PlannedCell, StoredPlan, load_plan, plan_names, save_plan
 
 __all__ = [
     "Attempt",
+    "Cost",
     "Index",
     "PlannedCell",
     "Refreshed",

@@ -71,6 +71,13 @@ class Attempt(NamedTuple):
     error: str
 
 
+class Cost(NamedTuple):
+    """What a run took: the mean seconds of a training step, evaluation left out, and the number of parameters."""
+
+    seconds_a_step: float | None
+    parameters: int | None
+
+
 class Index:
     """The index of ``store``. Another command holding the file is waited for, up to ``patience`` seconds."""
 
@@ -155,6 +162,20 @@ class Index:
             f"FROM ({_WELL}) {chosen}) WHERE warning IS NOT NULL GROUP BY warning ORDER BY given DESC, warning"
         )
         return dict(self._read(lambda connection: connection.execute(sql, parameters).fetchall()))
+
+    def costs(self, run_ids: Sequence[str] | None = None) -> dict[str, Cost]:
+        """Return what the latest attempt that ended well of each run took, by run id; of all runs by default.
+
+        It stands in a run's facts, ``seconds_a_step`` and ``parameters``; ``None`` where they do not say.
+        """
+        chosen, parameters = _chosen(run_ids)
+        said = [
+            f"TRY_CAST(json_extract_string(facts, '$.{fact}') AS {sql})"
+            for fact, sql in zip(Cost._fields, ("DOUBLE", "BIGINT"), strict=True)
+        ]
+        sql = f"SELECT run_id, {', '.join(said)} FROM ({_WELL}) {chosen} ORDER BY run_id"  # noqa: S608
+        rows = self._read(lambda connection: connection.execute(sql, parameters).fetchall())
+        return {run_id: Cost(*cost) for run_id, *cost in rows}
 
     def _read(self, ask: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
         if not self.path.exists():

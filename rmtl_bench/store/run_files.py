@@ -11,6 +11,10 @@ predictions.parquet    one row a test row: its position, session, labels and sco
 kept.safetensors       what later runs may want of this one; only where a run builds on it
 log.txt                what the run said
 =====================  ================================================================================
+
+A run that diverged has history and weights up to its last good epoch, and metrics and predictions of the best state
+that its backbone had until then, if any epoch was good; they enter no score. Diagnostics and what later runs may want
+are of runs that ended well alone.
 """
 
 from __future__ import annotations
@@ -61,6 +65,10 @@ class RunRecord:
     ``status`` is one of :data:`~rmtl_bench.contracts.cell.STATUSES`; ``seconds`` by phase; ``error`` a
     traceback, empty for a run that ended well; ``started`` and ``finished`` ISO 8601 times; ``facts``, whatever
     else a reader may want to know, JSON-ready. The attempt is told by the name of the folder.
+
+    Among the facts of a run that was trained: ``stages``, how each went; ``seconds_a_step``, the mean seconds of a
+    training step, evaluation left out; ``parameters``, the number of the backbone's; where it diverged and something
+    was good before, ``kept_epoch``, the ``stage``, ``epoch`` and ``score`` of the state that was tested.
     """
 
     run_id: str

@@ -79,13 +79,14 @@ def expand(suite: Suite, registry: Registry, fingerprint: Fingerprint) -> Plan:
     """
     trainer = vars(TrainerSettings.resolve(suite.trainer))
     for metric in suite.metrics:
-        registry.find("metric", metric)
+        # No cell could do without it.
+        if obstacle := registry.find("metric", metric).info.obstacle:
+            raise UsageError(obstacle)
     used = {(kind, name) for block in suite.grid for kind in KINDS for name in block[kind]}
     parts = {(kind, name): _resolve(suite.components[kind][name], KINDS[kind], registry) for kind, name in sorted(used)}
     rules = {name: _source_rule(suite, registry, part) for (kind, name), part in parts.items() if kind == "weightings"}
-    fingerprints = _fingerprints(
-        {name: part.component for (kind, name), part in parts.items() if kind == "datasets"}, fingerprint
-    )
+    datasets = {name: part for (kind, name), part in parts.items() if kind == "datasets"}
+    fingerprints = _fingerprints(datasets, fingerprint)
     cells: list[Cell] = []
     sources: dict[str, Cell] = {}
     skipped: dict[str, Skipped] = {}
@@ -122,9 +123,13 @@ def expand(suite: Suite, registry: Registry, fingerprint: Fingerprint) -> Plan:
 
 
 def datasets_of(suite: Suite, registry: Registry) -> tuple[Component, ...]:
-    """Return the data sets in the grid of a suite, with their parameters; nothing else of the suite is looked up."""
+    """Return the data sets in the grid of a suite, with their parameters; nothing else of the suite is looked up.
+
+    Those whose cells are skipped, since a module is not installed, are left out.
+    """
     used = dict.fromkeys(name for block in suite.grid for name in block["datasets"])
-    return tuple(_resolve(suite.components["datasets"][name], "dataset", registry).component for name in used)
+    parts = [_resolve(suite.components["datasets"][name], "dataset", registry) for name in used]
+    return tuple(part.component for part in parts if not part.info.obstacle)
 
 
 def _method(cell: Cell) -> str:
@@ -156,11 +161,15 @@ def _with_source(cell: Cell, rule: _SourceRule) -> tuple[Cell, Cell | None]:
     return replace(cell, weighting=named, source=source.run_id), source
 
 
-def _fingerprints(datasets: Mapping[str, Component], fingerprint: Fingerprint) -> dict[str, str]:
+def _fingerprints(datasets: Mapping[str, _Part], fingerprint: Fingerprint) -> dict[str, str]:
     found, missing = {}, []
-    for name, component in datasets.items():
+    for name, part in datasets.items():
+        if part.info.obstacle:
+            # Its cells are skipped: nobody looks at the data.
+            found[name] = ""
+            continue
         try:
-            found[name] = fingerprint(component)
+            found[name] = fingerprint(part.component)
         except DataError as error:
             missing.append(str(error))
     if missing:
@@ -177,9 +186,10 @@ def _resolve(component: SuiteComponent, kind: str, registry: Registry) -> _Part:
 def _incompatible(parts: Sequence[_Part]) -> str:
     infos = [part.info for part in parts]
     provided = frozenset().union(*(info.provides for info in infos))
+    obstacles = [info.obstacle for info in infos if info.obstacle]
     missing = [
-        f"{info.kind} {info.name!r} requires {capability!r}, which nothing here provides"
-        for info in infos
-        for capability in sorted(info.requires - provided)
+        f"{part.info.kind} {part.info.name!r} requires {capability!r}, which nothing here provides"
+        for part in parts
+        for capability in sorted(part.info.required(part.component.parameters) - provided)
     ]
-    return "; ".join(missing)
+    return "; ".join([*missing, *obstacles])

@@ -72,7 +72,10 @@ class GradientStage(BackboneStage):
             directions, weights = self._of_two_halves(per_sample, losses)
         else:
             tensors = self._tensors(representation)
-            directions, weights = self.weighting.directions(task_jacobians(losses, tensors), losses.detach())
+            jacobians = task_jacobians(losses, tensors)
+            directions, weights = self.weighting.directions(jacobians, losses.detach())
+            if not self.scope and not self.weighting.combines:
+                _turn(tensors[0], directions[0], weights @ jacobians[0])
         weights = weights.detach()
         objective = self._objective(losses, weights, logits, batch)
         if self.scope:
@@ -80,9 +83,6 @@ class GradientStage(BackboneStage):
             if self.others:
                 torch.autograd.backward(objective, inputs=self.others)
         else:
-            if not self.weighting.combines:
-                (direction,) = directions
-                tensors[0].register_hook(lambda gradient: direction.detach().view_as(gradient))
             objective.backward()
         return StepReport(losses.detach(), weights)
 
@@ -116,6 +116,12 @@ class GradientStage(BackboneStage):
         for parameter, direction, extra in zip(self.scope, directions, added, strict=True):
             gradient = direction.detach().view_as(parameter)
             parameter.grad = gradient.clone() if extra is None else gradient + extra
+
+
+def _turn(representation: Tensor, direction: Tensor, weighted: Tensor) -> None:
+    """Let the coming backward pass bring ``direction`` below the representation in place of the weighted gradient."""
+    change = (direction - weighted).detach()
+    representation.register_hook(lambda gradient: gradient + change.view_as(gradient))
 
 
 def task_jacobians(losses: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,20 +18,38 @@ _QUANTILE_SAMPLE = 100_000
 
 @dataclass(frozen=True)
 class StageSummary:
-    """How a stage went: epochs run, the epoch whose state was kept (0 is the start), and what ended it."""
+    """How a stage went: epochs run, the epoch whose state was kept (0 is the start), and what ended it.
+
+    ``best_score`` is ``None`` where no epoch was good. ``seconds`` of the whole stage; ``step_seconds``, the mean
+    seconds of one of its ``steps``, evaluation left out, ``None`` where there was none. An epoch in the middle of which
+    a step failed counts among the epochs, and its steps do not.
+    """
 
     name: str
     epochs: int
     best_epoch: int
-    best_score: float
+    best_score: float | None
     ended_by: str
     seconds: float
     steps: int
+    step_seconds: float | None
+
+
+@dataclass(frozen=True)
+class KeptEpoch:
+    """The epoch of the backbone's training whose state it is in: its stage, its number and its validation score."""
+
+    stage: str
+    epoch: int
+    score: float
 
 
 @dataclass
 class History:
-    """Rows for the run folder's ``history`` and ``weights`` tables, as columns; how stages ended; warnings."""
+    """Rows for the run folder's ``history`` and ``weights`` tables, as columns; how stages ended; warnings.
+
+    ``kept_epoch``: the epoch whose state the backbone is left in; ``None`` before any was good.
+    """
 
     tasks: Sequence[str]
     epochs: dict[str, list[Any]] = field(
@@ -43,6 +62,18 @@ class History:
     )
     stages: list[StageSummary] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    kept_epoch: KeptEpoch | None = None
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Take the rows that are added within away again if something is raised: an epoch is there whole or not."""
+        lengths = [(column, len(column)) for table in (self.epochs, self.weights) for column in table.values()]
+        try:
+            yield
+        except BaseException:
+            for column, length in lengths:
+                del column[length:]
+            raise
 
     def add_epoch(self, record: EpochRecord) -> None:
         """Add the losses, the score and the validation values of an epoch."""
@@ -65,6 +96,12 @@ class History:
             row = (stage, epoch, task, mean, *quantiles[:, k].tolist())
             for column, cell in zip(self.weights, row, strict=True):
                 self.weights[column].append(cell)
+
+    def seconds_a_step(self) -> float | None:
+        """Return the mean seconds of a step over all stages, evaluation left out; ``None`` if there was no step."""
+        timed = [(stage.steps, stage.step_seconds) for stage in self.stages if stage.step_seconds is not None]
+        steps = sum(count for count, _ in timed)
+        return sum(count * seconds for count, seconds in timed) / steps if steps else None
 
     def stage_summaries(self) -> list[dict[str, Any]]:
         """Return the stages as JSON-ready data."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +15,12 @@ from rmtl_bench.contracts.batch import SplitRows
 from rmtl_bench.contracts.cell import EpochRecord
 from rmtl_bench.contracts.errors import DivergedError, PluginError
 from rmtl_bench.contracts.schema import Schema
-from rmtl_bench.contracts.stage import Evaluation, Stage
+from rmtl_bench.contracts.stage import Evaluation, Stage, StepReport
 from rmtl_bench.contracts.weighting import GradientWeighting, LossWeighting, Weighting
 from rmtl_bench.training.backbone_stage import LossStage
+from rmtl_bench.training.course import StageCourse
 from rmtl_bench.training.gradient_stage import GradientStage
-from rmtl_bench.training.history import History, StageSummary
+from rmtl_bench.training.history import History, KeptEpoch
 from rmtl_bench.training.settings import TrainerSettings
 from rmtl_bench.training.streams import Streams
 from rmtl_bench.training.validation import Validation, predict
@@ -88,7 +88,8 @@ class Trainer:
         """Run every stage and return the history; the backbone is left in its best state of the last stage.
 
         torch's global random state and both modules' training mode are the caller's again afterwards. Raises
-        ``DivergedError`` when a loss or prediction is not finite.
+        ``DivergedError`` when a loss or prediction is not finite: the history then ends with the last good epoch, and
+        the backbone is in the best state that it had until then, ``history.kept_epoch``.
         """
         devices = [self.device] if self.device.type == "cuda" else []
         self.weighting.to(self.device)
@@ -104,54 +105,48 @@ class Trainer:
         return self.history
 
     def _run_stage(self, stage: Stage) -> None:
-        started = time.perf_counter()
+        course = StageCourse(stage)
+        try:
+            ended_by = self._run_epochs(course)
+        except DivergedError:
+            self.history.stages.append(course.end("diverged"))
+            raise
+        self.history.stages.append(course.end(ended_by))
+
+    def _run_epochs(self, course: StageCourse) -> str:
+        """Run a stage to its end, and return what ended it."""
+        stage = course.stage
         learning_rate = self.settings.learning_rate if stage.learning_rate is None else stage.learning_rate
         optimizers = stage.optimizers(learning_rate, self.settings.weight_decay)
         patience = stage.patience or self.settings.patience
-        limit = stage.max_epochs or self.settings.max_epochs
-        best_score, best_epoch, best_state = -math.inf, 0, copy.deepcopy(stage.module.state_dict())
+        own = {id(parameter) for parameter in self.backbone.parameters()}
+        trains_backbone = any(id(parameter) in own for parameter in stage.module.parameters())
         if stage.counts_start:
-            best_score = _finite(stage.evaluate(), stage, 0).score
-        epoch, ended_by = 0, "max-epochs"
-        for epoch in range(1, limit + 1):
-            evaluation = self._run_epoch(stage, optimizers, epoch)
-            if evaluation.score > best_score + stage.tolerance * abs(best_score) or math.isinf(best_score):
-                best_score, best_epoch = evaluation.score, epoch
-                best_state = copy.deepcopy(stage.module.state_dict())
-            elif epoch - best_epoch >= patience:
-                ended_by = "no-improvement"
-                break
-        stage.module.load_state_dict(best_state)
-        stage.ended_by = ended_by
-        steps = epoch * math.ceil(len(self.train) / self.settings.batch_size)
-        seconds = time.perf_counter() - started
-        self.history.stages.append(StageSummary(stage.name, epoch, best_epoch, best_score, ended_by, seconds, steps))
+            course.best_score = _evaluated(course).score
+        for _ in range(stage.max_epochs or self.settings.max_epochs):
+            course.epochs += 1
+            with self.history.all_or_nothing():
+                score = self._run_epoch(course, optimizers).score
+            if course.is_better(score):
+                course.keep(score)
+                if trains_backbone:
+                    self.history.kept_epoch = KeptEpoch(stage.name, course.epochs, score)
+            elif course.epochs - course.best_epoch >= patience:
+                return "no-improvement"
+        return "max-epochs"
 
-    def _run_epoch(self, stage: Stage, optimizers: Sequence[torch.optim.Optimizer], epoch: int) -> Evaluation:
+    def _run_epoch(self, course: StageCourse, optimizers: Sequence[torch.optim.Optimizer]) -> Evaluation:
         started = time.perf_counter()
-        torch.manual_seed(self._streams.dropout(stage.order, epoch))
-        shuffle = torch.Generator().manual_seed(self._streams.order(stage.order, epoch))
-        order = torch.randperm(len(self.train), generator=shuffle).to(self.device)
-        total = torch.zeros(len(self.schema.tasks), device=self.device)
-        weights: list[Tensor] = []
+        stage, epoch = course.stage, course.epochs
         stage.module.train()
-        for rows in order.split(self.settings.batch_size):
-            for optimizer in optimizers:
-                optimizer.zero_grad(set_to_none=True)
-            report = stage.backward(self.train.batch(rows))
-            for optimizer in optimizers:
-                optimizer.step()
-            stage.after_step()
-            total += report.losses * len(rows)
-            if report.weights is not None:
-                weights.append(report.weights)
-        losses = (total / len(order)).cpu()
+        losses, weights = self._run_steps(course, optimizers)
         if not torch.isfinite(losses).all():
-            raise DivergedError(f"stage {stage.name!r}, epoch {epoch}: the training loss is {losses.tolist()}")
+            raise DivergedError(f"{course}: the training loss is {losses.tolist()}")
+        # Before the weighting is told of the epoch: it may change what it has reported in place.
         self.history.add_weights(stage.name, epoch, weights)
         stage.after_epoch(losses)
         stage.module.eval()
-        evaluation = _finite(stage.evaluate(), stage, epoch)
+        evaluation = _evaluated(course)
         record = EpochRecord(
             stage=stage.name,
             epoch=epoch,
@@ -165,8 +160,49 @@ class Trainer:
             self._observer(record)
         return evaluation
 
+    def _run_steps(
+        self, course: StageCourse, optimizers: Sequence[torch.optim.Optimizer]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Run the steps of an epoch; return the mean losses [K], on the CPU, and the weights that were used."""
+        stage = course.stage
+        torch.manual_seed(self._streams.dropout(stage.order, course.epochs))
+        shuffle = torch.Generator().manual_seed(self._streams.order(stage.order, course.epochs))
+        batches = torch.randperm(len(self.train), generator=shuffle).to(self.device).split(self.settings.batch_size)
+        total = torch.zeros(len(self.schema.tasks), device=self.device)
+        weights: list[Tensor] = []
+        started = time.perf_counter()
+        try:
+            for rows in batches:
+                report = self._step(stage, rows, optimizers)
+                total += report.losses * len(rows)
+                if report.weights is not None:
+                    weights.append(report.weights)
+        except Exception as error:
+            # A solver that is given a NaN may raise anything: asked only now, it costs no step a synchronisation.
+            if all(torch.isfinite(values).all() for values in (total, *stage.module.parameters())):
+                raise
+            reason = f"a step failed with {type(error).__name__} after values that are not finite"
+            raise DivergedError(f"{course}: {reason}") from error
+        # Fetching the losses waits for the device: the clock must not be read before.
+        losses = (total / len(self.train)).cpu()
+        course.add_steps(len(batches), time.perf_counter() - started)
+        return losses, weights
 
-def _finite(evaluation: Evaluation, stage: Stage, epoch: int) -> Evaluation:
+    def _step(self, stage: Stage, rows: Tensor, optimizers: Sequence[torch.optim.Optimizer]) -> StepReport:
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        report = stage.backward(self.train.batch(rows))
+        for optimizer in optimizers:
+            optimizer.step()
+        stage.after_step()
+        return report
+
+
+def _evaluated(course: StageCourse) -> Evaluation:
+    try:
+        evaluation = course.stage.evaluate()
+    except DivergedError as error:
+        raise DivergedError(f"{course}: {error}") from error
     if not math.isfinite(evaluation.score):
-        raise DivergedError(f"stage {stage.name!r}, epoch {epoch}: the validation score is {evaluation.score}")
+        raise DivergedError(f"{course}: the validation score is {evaluation.score}")
     return evaluation

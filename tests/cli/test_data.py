@@ -133,6 +133,7 @@ def test_info_tells_missing_found_prepared_and_stale_apart(place):
     shown = place("info", "shop").stdout
     for text in ("CC BY 4.0", "Shop, 2026", "https://example.org/shop", "missing", "rmtl-bench data fetch shop"):
         assert text in shown
+    assert "one of 'plain', 'odd'" in shown
     path = place.write()
     assert "no; type: rmtl-bench data prepare shop" in place("info", "shop").stdout
     place("prepare", "shop")
@@ -149,6 +150,8 @@ def test_info_tells_missing_found_prepared_and_stale_apart(place):
     assert "stale" in json.loads(place("info", "shop", "--json").stdout)["prepared"]
     other = json.loads(place("info", "shop", "--set", "items=5", "--json").stdout)
     assert other["prepared"].startswith("no; type")
+    items = other["parameters"]["items"]
+    assert (items["value"], items["default"], items["takes"]) == (5, 3, "a whole number of at least 1")
     assert len(other["also_prepared"]) == 1
     assert other["also_prepared"][0].endswith(" (default parameters)")
 
@@ -204,8 +207,11 @@ def test_another_parameter_is_another_table(place):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("prepare", "shop", "--set", "item=5"), "dataset 'shop' has no parameter 'item'; did you mean 'items'?"),
-        (("prepare", "shop", "--set", "items=0"), "parameter 'items' is 0; it takes values from 1"),
+        (
+            ("prepare", "shop", "--set", "item=5"),
+            "dataset 'shop' has no parameter 'item', given as 5; did you mean 'items'?",
+        ),
+        (("prepare", "shop", "--set", "items=0"), "parameter 'items' is 0; it takes a whole number of at least 1"),
         (("prepare", "shop", "--set", "kind=od"), "parameter 'kind' is 'od'; it takes one of 'plain', 'odd'"),
         (("prepare", "shop", "--set", "items"), "--set 'items' is not of the form KEY=VALUE"),
         (("prepare", "shop", "--set", "items=2", "--set", "items=3"), "--set gives 'items' twice"),

@@ -65,6 +65,36 @@ def test_the_leaderboard_lists_every_cell_with_all_its_seeds(rmtl_bench, finishe
     assert any(note.startswith("skipped toy-sessions/toy-needy") for note in board["notes"])
 
 
+def test_the_leaderboard_says_what_a_step_of_each_method_took(rmtl_bench, finished):
+    costs = {row["method"]: row for row in leaderboard(rmtl_bench, finished[0])["costs"]}
+    assert {row["n"] for row in costs.values()} == {3}
+    equal, mgda = costs["toy-logistic/toy-equal"], costs["toy-logistic/toy-mgda"]
+    assert 0 < equal["seconds_a_step"] < 10
+    assert mgda["ratio"] == pytest.approx(mgda["seconds_a_step"] / equal["seconds_a_step"])
+    assert (mgda["reference"], equal["reference"]) == ("toy-logistic/toy-equal", None)
+
+
+def test_a_run_that_diverges_late_is_tested_and_in_no_leaderboard(rmtl_bench, toy_plugin, toy_suite, tmp_path):
+    suite, store = tmp_path / "toy.toml", tmp_path / "store"
+    late = (
+        '[weightings.toy-equal]\n[weightings.late]\nplugin = "toy-equal"\nparameters = { behaviour = "diverge-later" }'
+    )
+    text = toy_suite.read_text().replace("[weightings.toy-equal]", late).replace("seeds = 3", "seeds = 1")
+    suite.write_text(text.replace("[weightings.toy-mgda]\n", "").replace("toy-mgda", "late"))
+    run = rmtl_bench("run", "--suite", suite, "--plugin", toy_plugin, "--store", store)
+    assert run.returncode == 1
+    told = [line.strip() for line in run.stderr.splitlines() if "DivergedError" in line]
+    assert told == [
+        "rmtl_bench.contracts.errors.DivergedError: stage 'train', epoch 2: the training loss is [nan, nan]"
+    ]
+    query = ("db", "sql", "SELECT weighting, metric FROM runs JOIN metrics USING (folder) WHERE status = 'diverged'")
+    assert {row["metric"] for row in json.loads(rmtl_bench(*query, "--json", "--store", store).stdout)} >= {"auc"}
+    board = leaderboard(rmtl_bench, store)
+    assert {row["method"] for row in board["leaderboard"] if row["n"]} == {"toy-logistic/toy-equal"}
+    assert {row["method"] for row in board["costs"]} == {"toy-logistic/toy-equal"}
+    assert [row["method"] for row in board["missing"]] == ["toy-logistic/late"]
+
+
 @pytest.mark.parametrize("fmt", ["table", "markdown", "latex", "html", "csv"])
 def test_every_format_holds_both_methods(rmtl_bench, finished, fmt):
     shown = rmtl_bench("leaderboard", "--suite", "toy@1", "--store", finished[0], "--format", fmt)

@@ -101,8 +101,8 @@ def test_a_label_that_is_no_number_is_named_with_its_row(run):
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        (", lambda_q = -0.1", "error: weighting 'rmtl': parameter 'lambda_q' is -0.1; it takes values from 0 to inf"),
-        (", discount = 1.5", "error: weighting 'rmtl': parameter 'discount' is 1.5; it takes values from 0 to 1"),
+        (", lambda_q = -0.1", "error: weighting 'rmtl': parameter 'lambda_q' is -0.1; it takes a number of at least 0"),
+        (", discount = 1.5", "error: weighting 'rmtl': parameter 'discount' is 1.5; it takes a number from 0 to 1"),
         (
             ', critic_from = "pel"',
             "error: weighting 'rmtl': parameter 'critic_from' is 'pel'; it takes a backbone of the suite; known: "

@@ -25,7 +25,7 @@ FILES = {
     "predictions.parquet",
     "log.txt",
 }
-ENDS = {"plain": "ok", "mgda": "ok", "raise": "failed", "diverge": "diverged", "kill": "killed"}
+ENDS = {"plain": "ok", "mgda": "ok", "raise": "failed", "diverge": "diverged", "relapse": "diverged", "kill": "killed"}
 
 
 class _Observer:
@@ -57,6 +57,7 @@ def done(workshop, new_watcher):
         "raise": workshop.cell(behaviour="raise"),
         "mgda": workshop.cell(weighting="toy-mgda"),
         "diverge": workshop.cell(behaviour="diverge"),
+        "relapse": workshop.cell(behaviour="diverge-later"),
     }
     observer, watcher = _Observer(), new_watcher()
     workshop.host.manager.register(observer)
@@ -69,7 +70,7 @@ def done(workshop, new_watcher):
 
 
 def test_each_run_ends_in_its_own_way_and_none_takes_another_down(workshop, done):
-    assert done.counts == {"ok": 2, "failed": 1, "diverged": 1, "killed": 1}
+    assert done.counts == {"ok": 2, "failed": 1, "diverged": 2, "killed": 1}
     latest = Index(workshop.store).latest()
     assert {name: latest[cell.run_id].status for name, cell in done.cells.items()} == ENDS
     assert {name: done.watcher.outcomes[cell.run_id].status for name, cell in done.cells.items()} == ENDS
@@ -89,6 +90,13 @@ def test_a_run_that_ended_badly_says_why(done):
     assert errors["kill"].startswith("the run's process was killed by SIGKILL")
     for name in ("raise", "diverge", "kill"):
         assert not (done.folders[name] / "metrics.parquet").exists()
+
+
+def test_a_run_that_diverged_after_a_good_epoch_has_every_file_and_says_why(done):
+    assert {path.name for path in done.folders["relapse"].iterdir()} == FILES
+    record = read_run(done.folders["relapse"])
+    assert "DivergedError: stage 'train', epoch 2: the training loss is [nan, nan]" in record.error
+    assert record.facts["kept_epoch"]["epoch"] == 1
 
 
 def test_only_runs_that_ended_well_have_scores(workshop, done):
@@ -145,16 +153,17 @@ def test_what_a_run_prints_is_in_its_log_and_a_broken_observer_harms_nothing(don
 def test_the_listener_is_told_of_data_runs_and_epochs(done):
     watcher = done.watcher
     assert watcher.prepared == ["toy-sessions"]
-    assert watcher.announced == [(5, 2, "cpu")]
+    assert watcher.announced == [(6, 2, "cpu")]
     assert watcher.begun == [cell.run_id for cell in done.cells.values()]
     epochs = {name: watcher.epochs[cell.run_id] for name, cell in done.cells.items()}
     assert epochs["plain"] == read_run(done.folders["plain"]).facts["stages"][0]["epochs"]
     assert epochs["raise"] == epochs["kill"] == epochs["diverge"] == 0
+    assert epochs["relapse"] == 1
 
 
 def test_observers_are_told_of_the_suite_and_of_every_run(done):
     first, *between, last = done.told
-    assert first == ("suite started", "toy@1", 5)
+    assert first == ("suite started", "toy@1", 6)
     assert sorted(between) == sorted(("run finished", done.cells[name].run_id, end) for name, end in ENDS.items())
     assert last == ("suite finished", "toy@1", done.counts)
 

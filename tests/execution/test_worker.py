@@ -17,9 +17,12 @@ from rmtl_bench.execution.process import RunProcess
 from rmtl_bench.execution.publish import publish_run
 from rmtl_bench.execution.request import RunRequest
 from rmtl_bench.execution.worker import make_run
+from rmtl_bench.store.layout import KEPT_FILE
 from rmtl_bench.store.run_files import read_run, read_table
 
 TALKER = """
+import torch
+
 from rmtl_bench import Parameter, WeightingInfo, hookimpl
 from rmtl_bench.contracts import Diagnostic, LossWeighting, Weighted
 
@@ -27,9 +30,9 @@ from rmtl_bench.contracts import Diagnostic, LossWeighting, Weighted
 class Talker(LossWeighting):
     # Counts what happens to it, warns, and tells what it saw when it was asked.
 
-    def __init__(self, tasks, talks=True):
+    def __init__(self, tasks, talks=True, diverges=False):
         super().__init__(tasks)
-        self.talks, self.trained, self.asked = talks, 0, 0
+        self.talks, self.diverges, self.trained, self.asked = talks, diverges, 0, 0
 
     def stages(self, context):
         context.warn("the talker begins")
@@ -38,7 +41,12 @@ class Talker(LossWeighting):
     def combine(self, losses, logits, batch):
         self.trained += 1
         mean = losses.mean()
-        return Weighted(mean.sum(), mean.new_ones(len(mean)))
+        # Three steps an epoch.
+        scale = float("nan") if self.diverges and self.trained > 3 else 1.0
+        return Weighted(scale * mean.sum(), mean.new_ones(len(mean)))
+
+    def kept(self):
+        return {"trained": torch.tensor(self.trained)}
 
     def diagnose(self, context, rows):
         self.asked += 1
@@ -58,9 +66,12 @@ class Talker(LossWeighting):
 
 @hookimpl
 def rmtl_weightings():
-    talks = Parameter(True, "whether it says anything")
+    parameters = {
+        "talks": Parameter(True, "whether it says anything"),
+        "diverges": Parameter(False, "whether its second epoch is lost"),
+    }
     target = f"{__name__}:Talker"
-    return [WeightingInfo(name="talker", target=target, summary="tells what it saw", parameters={"talks": talks})]
+    return [WeightingInfo(name="talker", target=target, summary="tells what it saw", parameters=parameters)]
 """
 
 PARENT = """
@@ -98,10 +109,10 @@ def talked(workshop, request_for, tmp_path):
         plugin.write_text(TALKER)
         cell = dataclasses.replace(workshop.cell(), weighting=Component("talker", "talker", 1, "t", "1", parameters))
         request = request_for(cell)
-        request = dataclasses.replace(request, plugin_files=(*request.plugin_files, plugin))
+        request = dataclasses.replace(request, plugin_files=(*request.plugin_files, plugin), keep=True)
         make_run(request, lambda event: None)
         record = read_run(request.staging)
-        assert record.error == ""
+        assert (record.error == "") != parameters.get("diverges", False)
         return request, record
 
     return talked
@@ -158,14 +169,77 @@ def test_warnings_of_training_and_diagnosis_are_stored_with_the_run_once(worksho
     assert read_run(plain.staging).facts["warnings"] == []
 
 
-@pytest.mark.parametrize(("behaviour", "status"), [("raise", "failed"), ("diverge", "diverged")])
-def test_an_exception_is_a_run_with_its_traceback(workshop, request_for, behaviour, status):
-    request = request_for(workshop.cell(behaviour=behaviour))
+def test_an_exception_is_a_failed_run_with_its_traceback(workshop, request_for):
+    request = request_for(workshop.cell(behaviour="raise"))
     make_run(request, lambda event: None)
     record = read_run(request.staging)
-    assert record.status == status
+    assert record.status == "failed"
     assert "Traceback" in record.error
     assert list(record.seconds) == ["total"]
+    assert {path.name for path in request.staging.iterdir()} == {"run.json", "environment.json"}
+
+
+def test_a_run_that_diverges_keeps_its_good_epochs_and_is_tested_in_the_state_of_the_best(workshop, request_for):
+    # What one epoch leaves is what the other run is left with, bit for bit.
+    diverged = request_for(workshop.cell(behaviour="diverge-later", trainer={"max_epochs": 3}))
+    good = request_for(workshop.cell(behaviour="learn", trainer={"max_epochs": 1}))
+    for request in (diverged, good):
+        make_run(request, lambda event: None)
+    record, other = read_run(diverged.staging), read_run(good.staging)
+    assert (record.status, other.status) == ("diverged", "ok")
+    assert record.error.splitlines()[-1].endswith(
+        "DivergedError: stage 'train', epoch 2: the training loss is [nan, nan]"
+    )
+    assert set(record.seconds) == {"load", "train", "evaluate"}
+    for name in ("metrics", "weights", "predictions", "history"):
+        kept, expected = (read_table(request.staging, name) for request in (diverged, good))
+        assert kept.keys() == expected.keys()
+        same = kept["quantity"] != "seconds" if name == "history" else slice(None)
+        for column in kept:
+            np.testing.assert_array_equal(kept[column][same], expected[column][same])
+    (score,) = kept["value"][(kept["quantity"] == "score")]
+    assert record.facts["kept_epoch"] == {"stage": "train", "epoch": 1, "score": score}
+    assert "kept_epoch" not in other.facts
+    (stage,) = record.facts["stages"]
+    assert (stage["ended_by"], stage["epochs"], stage["best_epoch"]) == ("diverged", 2, 1)
+
+
+def test_a_run_that_diverges_at_once_has_tables_without_rows_and_nothing_was_tested(workshop, request_for):
+    request = request_for(workshop.cell(behaviour="diverge"))
+    make_run(request, lambda event: None)
+    record = read_run(request.staging)
+    assert record.status == "diverged"
+    assert "kept_epoch" not in record.facts
+    assert {path.name for path in request.staging.iterdir()} == {
+        "run.json",
+        "environment.json",
+        "history.parquet",
+        "weights.parquet",
+    }
+    assert len(read_table(request.staging, "history")["epoch"]) == 0
+    (stage,) = record.facts["stages"]
+    assert (stage["ended_by"], stage["epochs"], stage["best_epoch"], stage["best_score"]) == ("diverged", 1, 0, None)
+
+
+def test_of_a_run_that_diverges_nothing_is_asked_and_nothing_kept(workshop, request_for, talked):
+    request, _ = talked(diverges=True)
+    record = read_run(request.staging)
+    assert record.status == "diverged"
+    assert record.facts["warnings"] == ["the talker begins"]
+    assert (request.staging / "metrics.parquet").exists()
+    assert not (request.staging / "diagnostics.parquet").exists()
+    assert not (request.staging / KEPT_FILE).exists()
+
+
+def test_a_run_says_what_a_step_took_and_how_many_parameters_there_are(workshop, request_for):
+    request = request_for(workshop.cell())
+    make_run(request, lambda event: None)
+    record = read_run(request.staging)
+    (stage,) = record.facts["stages"]
+    assert record.facts["seconds_a_step"] == pytest.approx(stage["step_seconds"])
+    assert 0 < stage["step_seconds"] * stage["steps"] < stage["seconds"] < record.seconds["train"]
+    # A table of 6 vectors and one layer for the number, a layer of 8 to 4, two heads.
+    assert record.facts["parameters"] == 6 * 4 + (4 + 4) + (8 * 4 + 4) + 2 * (4 + 1)
 
 
 def test_data_that_are_gone_are_a_failed_run(workshop, request_for, tmp_path):

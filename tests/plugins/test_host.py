@@ -122,6 +122,23 @@ def test_a_target_that_cannot_be_loaded_names_its_distribution(install) -> None:
         load_plugins().registry.find("backbone", "hollow").load()
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("weighting", "solver-weights"), ("dataset", "solver-sessions"), ("metric", "solver-metric")],
+)
+def test_what_lacks_a_module_is_refused_with_the_command_that_brings_it(toy_plugin: Path, kind: str, name: str) -> None:
+    entry = load_plugins([toy_plugin.with_name("solver_plugin.py")]).registry.find(kind, name)
+    with pytest.raises(UsageError) as error:
+        entry.load()
+    said = f"{kind} {name!r} needs no_such_solver, which is not installed; type: pip install no-such-solver"
+    assert str(error.value) == said
+
+
+def test_what_needs_an_installed_module_is_loaded(toy_plugin: Path) -> None:
+    entry = load_plugins([toy_plugin.with_name("solver_plugin.py")]).registry.find("weighting", "solver-free")
+    assert entry.load() is json.dumps
+
+
 def test_a_one_file_plugin_is_versioned_by_its_content(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(BACKBONE.format(name="mine"))

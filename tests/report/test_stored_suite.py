@@ -33,7 +33,7 @@ def _publish(store: Store, cell: Cell, status: str = "ok", offset: float = 0.0, 
     staging = store.staging_folder(cell.run_id)
     error = "" if status == "ok" else "no"
     write_run(staging, RunRecord(cell.run_id, cell, status, TIME, TIME, {"total": 1.0}, error, facts))
-    if status == "ok":
+    if status in ("ok", "diverged"):
         value = 0.6 + cell.seed / 100 + offset
         rows = [("click", "auc", value, True), ("click", "logloss", value, False), ("click", "auc-gap", value, False)]
         names = ("task", "metric", "value", "higher_is_better")
@@ -194,3 +194,47 @@ def test_a_family_is_a_control_where_the_plan_says_so_and_older_plans_say_nothin
         suite = read_stored_suite(store, name)
         board = build_leaderboard(suite.scores, suite.expected, suite.settings())
         assert set(board.rows["control"].dropna()) == controls
+
+
+def test_a_run_that_diverged_is_missing_though_it_has_metrics(tmp_path):
+    store = Store.open(tmp_path / "store")
+    for seed in range(SEEDS):
+        _publish(store, _cell("equal", seed))
+        _publish(store, _cell("rmtl", seed), "diverged" if seed else "ok", offset=0.3, seconds_a_step=1.0)
+    save_plan(store, _plan())
+    suite = read_stored_suite(store, "tiny")
+    assert sorted(suite.scores.loc[suite.scores["method"] == "logistic/mine", "seed"].unique()) == [0]
+    board = build_leaderboard(suite.scores, suite.expected, suite.settings(), suite.costs)
+    assert [(row.method, row.seed) for row in board.missing.itertuples()] == [
+        ("logistic/mine", 1),
+        ("logistic/mine", 2),
+    ]
+    assert board.costs.set_index("method")["n"].to_dict() == {"logistic/mine": 1, "logistic/plain": 0}
+    assert "runs that ended as diverged: 2" in suite.settings().notes
+
+
+def test_costs_are_named_as_the_plan_names_them_and_unknown_where_a_run_says_none(tmp_path):
+    store = Store.open(tmp_path / "store")
+    for seed, seconds in enumerate((0.3, 0.1, 0.2)):
+        _publish(store, _cell("equal", seed), seconds_a_step=seconds, parameters=12_345)
+    _publish(store, _cell("rmtl", 0), seconds_a_step=0.5, parameters=12_345)
+    _publish(store, _cell("rmtl", 1))
+    save_plan(store, _plan())
+    suite = read_stored_suite(store, "tiny")
+    assert list(suite.costs.columns) == ["dataset", "method", "seed", "seconds_a_step", "parameters"]
+    found = suite.costs.set_index(["method", "seed"])["seconds_a_step"]
+    assert found["logistic/plain"].to_dict() == {0: 0.3, 1: 0.1, 2: 0.2}
+    assert found["logistic/mine"].fillna(-1).to_dict() == {0: 0.5, 1: -1}
+    board = build_leaderboard(suite.scores, suite.expected, suite.settings(), suite.costs)
+    mine = board.costs.set_index("method").loc["logistic/mine"]
+    assert (mine["ratio"], mine["reference"], mine["parameters"]) == (pytest.approx(2.5), "logistic/plain", 12_345)
+
+
+def test_the_costs_of_a_suite_of_older_runs_are_dashes(store):
+    suite = read_stored_suite(store, "tiny@1")
+    board = build_leaderboard(suite.scores, suite.expected, suite.settings(), suite.costs)
+    section = render(leaderboard_document(board, suite.shown(())), "table").split("\ncost\n")[1].split("\n\n")[0]
+    assert [line.split() for line in section.splitlines()[2:]] == [
+        ["sessions", "logistic/mine", "0", "-", "-", "plain", "-"],
+        ["sessions", "logistic/plain", "0", "-", "-", "-", "-"],
+    ]

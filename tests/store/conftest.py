@@ -46,6 +46,7 @@ def stage(make_cell: Callable[..., Cell]) -> Stage:
         status: str = "ok",
         values: Mapping[tuple[str, str], float] | None = None,
         environment: Mapping[str, Any] | None = None,
+        facts: Mapping[str, Any] | None = None,
         **cell: Any,
     ) -> Path:
         made = make_cell(seed, **cell)
@@ -59,7 +60,7 @@ def stage(make_cell: Callable[..., Cell]) -> Stage:
             finished=iso_time(3),
             seconds={"training": 2.0, "evaluation": 0.5},
             error=error,
-            facts={"rows": 12},
+            facts={"rows": 12} if facts is None else facts,
         )
         write_run(folder, record)
         write_environment(folder, environment or {"python": "3"})

@@ -171,6 +171,31 @@ def test_a_folder_that_has_changed_is_read_again(store, index, publish):
     assert index.query("SELECT count(*) FROM metrics")[1] == [(2,)]
 
 
+def test_a_run_that_diverged_has_no_scores_though_it_has_metrics(store, index, publish):
+    diverged = publish(store, 0, "diverged", values={("click", "auc"): 0.9}).name
+    well = publish(store, 1, values={("click", "auc"): 0.6}).name
+    index.refresh()
+    assert values(index) == values(index, [diverged, well]) == {(well, "click", "auc"): 0.6}
+    assert index.query("SELECT run_id FROM v_scores")[1] == [(well,)]
+    assert set(index.folders()) == {well}
+    assert index.query("SELECT count(*) FROM metrics")[1] == [(2,)]
+    assert index.latest()[diverged].status == "diverged"
+
+
+def test_the_costs_of_runs_are_what_their_facts_say_and_none_where_they_do_not(store, index, publish):
+    said = {"seconds_a_step": 0.25, "parameters": 123}
+    facts = [said, {"parameters": 7}, {"seconds_a_step": None}, {"seconds_a_step": "fast", "parameters": [1]}]
+    runs = [publish(store, seed, facts=fact).name for seed, fact in enumerate(facts)]
+    publish(store, 0, "diverged", facts={"seconds_a_step": 9.0})
+    publish(store, 8, "failed", facts=said)
+    index.refresh()
+    costs = index.costs()
+    assert [costs[run] for run in runs] == [(0.25, 123), (None, 7), (None, None), (None, None)]
+    assert costs.keys() == set(runs)
+    assert index.costs(runs[:1]) == {runs[0]: (0.25, 123)}
+    assert index.costs([]) == {}
+
+
 def test_a_rebuild_says_the_same(store, index, publish):
     for seed in range(3):
         publish(store, seed)

@@ -62,6 +62,13 @@ def test_what_one_part_requires_another_may_provide(planned):
     assert any("toy-logistic/toy-mgda" in label for label in labels(plan))
 
 
+@pytest.mark.parametrize(("scope", "lack"), [("representation", "shared-representation"), ("all", "")])
+def test_what_a_part_requires_may_depend_on_a_parameter(scope, lack, planned):
+    plan = planned("[weightings.toy-mgda]", f'[weightings.toy-mgda]\nparameters = {{ scope = "{scope}" }}')
+    reasons = [skipped.reason for skipped in plan.skipped if skipped.label.endswith("toy-logistic/toy-mgda")]
+    assert reasons == ([f"weighting 'toy-mgda' requires {lack!r}, which nothing here provides"] if lack else [])
+
+
 def test_a_cell_holds_every_parameter_and_where_each_part_came_from(planned):
     cell = planned().cells[0]
     assert cell.backbone.parameters == {"width": 4}
@@ -132,15 +139,21 @@ def test_a_run_is_another_on_other_data(planned):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("learning_rate", "learning_rat"), "trainer has no parameter 'learning_rat'; did you mean 'learning_rate'?"),
-        (("max_epochs = 2", "max_epochs = 0"), "trainer: parameter 'max_epochs' is 0; it takes values from 1"),
+        (
+            ("learning_rate", "learning_rat"),
+            "trainer has no parameter 'learning_rat', given as 0.01; did you mean 'learning_rate'?",
+        ),
+        (
+            ("max_epochs = 2", "max_epochs = 0"),
+            "trainer: parameter 'max_epochs' is 0; it takes a whole number of at least 1",
+        ),
         (("session-logloss", "session-loss"), "unknown metric 'session-loss'; did you mean 'session-logloss'?"),
         (("toy-needy", "toy-greedy"), "unknown backbone 'toy-greedy'; did you mean 'toy-needy'?"),
         (("toy-mgda", "toy-mgd"), "unknown weighting 'toy-mgd'; did you mean 'toy-mgda'?"),
         (("toy-sessions", "toy-session"), "unknown dataset 'toy-session'; did you mean 'toy-sessions'?"),
         (
             ("[backbones.toy-logistic]", "[backbones.toy-logistic]\nparameters = { widht = 4 }"),
-            "backbone 'toy-logistic' has no parameter 'widht'; did you mean 'width'?",
+            "backbone 'toy-logistic' has no parameter 'widht', given as 4; did you mean 'width'?",
         ),
         (
             ("[weightings.toy-equal]", '[weightings.toy-equal]\nparameters = { behaviour = "rest" }'),

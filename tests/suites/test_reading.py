@@ -76,9 +76,21 @@ def test_a_block_that_names_no_data_set_means_all_of_them(suite):
         ("seeds = 3", "seedz = 3", "unknown key 'seedz'; did you mean 'seeds'?"),
         ("[trainer]", "[trainr]", "unknown key 'trainr'; did you mean 'trainer'?"),
         ("[datasets.toy-sessions]\n", "[datasets.toy-sessions]\nplugn = 'x'\n", "'plugn'; did you mean 'plugin'?"),
-        ('reference = "*/', 'referense = "*/', "no parameter 'referense'; did you mean 'reference'?"),
-        ('candidates = ["', 'candidate = ["', "no parameter 'candidate'; did you mean 'candidates'?"),
-        ('backbones = ["toy-needy"]', 'backbone = ["toy-needy"]', "no parameter 'backbone'; did you mean 'backbones'?"),
+        (
+            'reference = "*/',
+            'referense = "*/',
+            "no parameter 'referense', given as '*/toy-equal'; did you mean 'reference'?",
+        ),
+        (
+            'candidates = ["',
+            'candidate = ["',
+            "no parameter 'candidate', given as ['*/toy-mgda']; did you mean 'candidates'?",
+        ),
+        (
+            'backbones = ["toy-needy"]',
+            'backbone = ["toy-needy"]',
+            "no parameter 'backbone', given as ['toy-needy']; did you mean 'backbones'?",
+        ),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest_one(edited, old, new, said):
@@ -112,7 +124,7 @@ def test_a_grid_names_what_is_declared(edited, old, new, said):
     ("old", "new", "said"),
     [
         ("seeds = 3", 'seeds = "3"', "parameter 'seeds' is '3'; it takes a whole number"),
-        ("seeds = 3", "seeds = 0", "parameter 'seeds' is 0; it takes values from 1"),
+        ("seeds = 3", "seeds = 0", "parameter 'seeds' is 0; it takes a whole number from 1 to 10000"),
         ("version = 1", "version = 1.0", "parameter 'version' is 1.0; it takes a whole number"),
         ("schema = 1", "schema = 2", "parameter 'schema' is 2; it takes one of 1"),
         ('metrics = ["auc", "logloss", "session-logloss"]', 'metrics = "auc"', "it takes a list of texts"),

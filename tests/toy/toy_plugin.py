@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rmtl_bench import BackboneInfo, DatasetInfo, Parameter, WeightingInfo, hookimpl
+from rmtl_bench import BackboneInfo, DatasetInfo, Parameter, WeightingInfo, hookimpl, scope_parameter
 from rmtl_bench.contracts import (
     Backbone,
     Batch,
@@ -50,12 +50,16 @@ class ToyBackbone(Backbone):
 
 
 class ToyEqual(LossWeighting):
-    """Sums the losses, unless told to misbehave in the first step of the given seed's run."""
+    """Sums the losses, unless told to misbehave in the first step, or after the first epoch, of the run."""
 
     def __init__(self, tasks: tuple[Task, ...], behaviour: str = "learn", flag: str = "") -> None:
         super().__init__(tasks)
         self.behaviour = behaviour
         self.flag = flag
+        self.epochs = 0
+
+    def after_epoch(self, losses: Tensor) -> None:
+        self.epochs += 1
 
     def combine(self, losses: TaskLosses, logits: Tensor, batch: Batch) -> Weighted:
         if self.behaviour == "raise":
@@ -66,7 +70,7 @@ class ToyEqual(LossWeighting):
         if self.behaviour == "sleep":
             time.sleep(0.2)
         mean = losses.mean()
-        if self.behaviour == "diverge":
+        if self.behaviour == "diverge" or (self.behaviour == "diverge-later" and self.epochs):
             mean = mean * float("nan")
         return Weighted(mean.sum(), torch.ones_like(mean))
 
@@ -175,7 +179,7 @@ def rmtl_backbones() -> list[BackboneInfo]:
 
 @hookimpl
 def rmtl_weightings() -> list[WeightingInfo]:
-    behaviours = ("learn", "raise", "kill", "sleep", "diverge")
+    behaviours = ("learn", "raise", "kill", "sleep", "diverge", "diverge-later")
     return [
         WeightingInfo(
             name="toy-equal",
@@ -190,7 +194,7 @@ def rmtl_weightings() -> list[WeightingInfo]:
             name="toy-mgda",
             target=f"{__name__}:ToyMGDA",
             summary="the min-norm point of two gradients",
-            requires=frozenset({"shared-parameters"}),
+            parameters={"scope": scope_parameter()},
         ),
         WeightingInfo(
             name="toy-heir",

@@ -101,14 +101,16 @@ def test_a_direction_of_its_own_goes_to_the_scope_and_the_weighted_sum_elsewhere
         torch.testing.assert_close(gradient, torch.full_like(gradient, 0.25) if inside else expected[name])
 
 
-def test_a_direction_on_the_representation_is_backpropagated_from_there(step, table, backbone):
-    found, report, trainer = step(_Elsewhere(table.schema.tasks, "representation"))
+@pytest.mark.parametrize("penalised", [0.0, 0.3])
+def test_a_direction_on_the_representation_is_backpropagated_from_there(penalised, step, table, backbone):
+    found, report, trainer = step(_Elsewhere(table.schema.tasks, "representation"), penalised=penalised)
     expected, _ = plain_gradients(trainer, report.weights)
     batch = trainer.train.batch(torch.arange(64))
-    _, hidden = trainer.backbone.represent(batch)
-    below = torch.autograd.grad((0.25 * hidden).sum(), trainer.backbone.shared_parameters())
+    logits, hidden = trainer.backbone.represent(batch)
+    moved = (0.25 * hidden).sum() + penalised * logits.square().mean()
+    below = torch.autograd.grad(moved, trainer.backbone.shared_parameters())
     for parameter, gradient in zip(trainer.backbone.shared_parameters(), below, strict=True):
-        torch.testing.assert_close(parameter.grad, gradient)
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found["heads.weight"], expected["heads.weight"])
 
 

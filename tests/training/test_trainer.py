@@ -181,13 +181,12 @@ def test_a_loss_that_is_not_finite_ends_the_training(make_trainer, toy, table):
     trainer = make_trainer(toy.Equal(table.schema.tasks, behaviour="diverge"))
     with pytest.raises(DivergedError, match="stage 'train', epoch 1: the training loss is"):
         trainer.run()
-    assert trainer.history.stages == []
 
 
 def test_a_prediction_that_is_not_finite_ends_the_training(make_trainer, toy, table):
     # One step an epoch: the loss was finite, and the weights are not any more.
     trainer = make_trainer(toy.Equal(table.schema.tasks, behaviour="diverge"), batch_size=10_000)
-    with pytest.raises(DivergedError, match="predicts values that are not finite"):
+    with pytest.raises(DivergedError, match="stage 'train', epoch 1: the backbone predicts values that are not finite"):
         trainer.run()
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from rmtl_bench import Parameter, WeightingInfo, hookimpl
 
 _PAPER = "Liu et al., Multi-Task Recommendations with Reinforcement Learning, WWW 2023, arXiv:2302.03328"
+_CODE = "The published code trains critics on uniform actions, a shifted reward and standardised ids: rmtl-official."
+_STAGED = "a training, critics, and a fine-tuning"
 _FORMS = ("critic", "constant", "label", "negative", "return", "shuffled")
 
 _LAMBDA = {"lambda_q": Parameter(0.7, "lambda in omega = 1 - lambda * Q", minimum=0)}
@@ -78,6 +80,9 @@ def _variant(name: str, form: str, summary: str, parameters: dict[str, Parameter
         summary=summary,
         version=2,
         paper=_PAPER,
+        year=2023,
+        form="staged",
+        cost="a training and a fine-tuning" if form in ("constant", "return") else _STAGED,
         parameters={**_form(form), **parameters},
         requires=frozenset({"sessions"}),
     )
@@ -93,6 +98,10 @@ def rmtl_weightings() -> Iterable[WeightingInfo]:
             summary="per-sample weights 1 - lambda * Q from one session critic a task, in three stages",
             version=2,
             paper=_PAPER,
+            year=2023,
+            differs=_CODE,
+            form="staged",
+            cost=_STAGED,
             parameters={
                 "weights": Parameter("critic", "what omega is made of; the controls by their names", choices=_FORMS),
                 **_RMTL,
@@ -123,6 +132,9 @@ def rmtl_weightings() -> Iterable[WeightingInfo]:
             summary="RMTL with the published code's choices, each a switch",
             version=2,
             paper=_PAPER,
+            year=2023,
+            form="staged",
+            cost=_STAGED,
             parameters={**_RMTL, **_AS_PUBLISHED, **_FAULTS},
             requires=frozenset({"sessions"}),
         ),
@@ -131,6 +143,9 @@ def rmtl_weightings() -> Iterable[WeightingInfo]:
             target="rmtl_bench_rmtl.actor_critic:ActorCritic",
             summary="an actor trained by its critics' gradient alone; on PLE, the paper's baseline D-PLE",
             paper="Lillicrap et al., Continuous control with deep reinforcement learning, ICLR 2016, arXiv:1509.02971",
+            year=2016,
+            form="staged",
+            cost="critics, then critics and actor together",
             parameters=_actor_critic(alpha=0.0, target_noise=0.0, actor_every=1, twin_critics=False),
             requires=frozenset({"sessions"}),
         ),
@@ -139,6 +154,9 @@ def rmtl_weightings() -> Iterable[WeightingInfo]:
             target="rmtl_bench_rmtl.actor_critic:ActorCritic",
             summary="twin critics' gradient beside the supervised loss, the modern form of ddpg",
             paper="Fujimoto and Gu, A Minimalist Approach to Offline RL, NeurIPS 2021, arXiv:2106.06860",
+            year=2021,
+            form="staged",
+            cost="critics, then critics and actor together",
             parameters=_actor_critic(alpha=2.5, target_noise=0.2, actor_every=2, twin_critics=True),
             requires=frozenset({"sessions"}),
         ),

@@ -68,7 +68,7 @@ def test_the_critics_stage_refuses_such_labels_in_either_split(split, make_rows,
 def test_a_negative_lambda_is_refused(name, value):
     with pytest.raises(UsageError) as caught:
         WEIGHTINGS[name].resolve({"lambda_q": value})
-    assert str(caught.value) == f"weighting {name!r}: parameter 'lambda_q' is {value}; it takes values from 0 to inf"
+    assert str(caught.value) == f"weighting {name!r}: parameter 'lambda_q' is {value}; it takes a number of at least 0"
 
 
 @pytest.mark.parametrize("name", sorted(name for name, info in WEIGHTINGS.items() if "discount" in info.parameters))
@@ -76,7 +76,7 @@ def test_a_negative_lambda_is_refused(name, value):
 def test_a_discount_outside_0_and_1_is_refused(name, value):
     with pytest.raises(UsageError) as caught:
         WEIGHTINGS[name].resolve({"discount": value})
-    assert str(caught.value) == f"weighting {name!r}: parameter 'discount' is {value}; it takes values from 0 to 1"
+    assert str(caught.value) == f"weighting {name!r}: parameter 'discount' is {value}; it takes a number from 0 to 1"
 
 
 @pytest.mark.parametrize(("parameter", "ends"), [("discount", (0, 1)), ("lambda_q", (0,)), ("soft_update", (0, 1))])

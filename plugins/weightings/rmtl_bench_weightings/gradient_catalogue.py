@@ -30,7 +30,6 @@ def _gradient(
         form="gradient",
         cost=cost,
         parameters={**parameters, "scope": scope_parameter(representation=representation)},
-        requires=frozenset({"shared-parameters"}),
     )
 
 

@@ -21,7 +21,6 @@ OWN = [
             "learning_rate": Parameter(0.025, "Adam's step size for the weights", minimum=0.0, maximum=10.0),
             "scope": scope_parameter(),
         },
-        requires=frozenset({"shared-parameters"}),
     ),
     WeightingInfo(
         name="db-mtl",
@@ -40,7 +39,6 @@ OWN = [
             "beta_decay": Parameter(0.5, "power of the step by which beta is divided", minimum=0.0, maximum=10.0),
             "scope": scope_parameter(representation=False),
         },
-        requires=frozenset({"shared-parameters"}),
     ),
     WeightingInfo(
         name="metabalance",
@@ -61,7 +59,6 @@ OWN = [
             ),
             "scope": scope_parameter(),
         },
-        requires=frozenset({"shared-parameters"}),
     ),
     WeightingInfo(
         name="gradcraft",
@@ -84,7 +81,6 @@ OWN = [
             ),
             "scope": scope_parameter(),
         },
-        requires=frozenset({"shared-parameters"}),
     ),
     WeightingInfo(
         name="adatask",
@@ -103,7 +99,6 @@ OWN = [
             "epsilon": Parameter(1e-8, "added to what a step is divided by", minimum=1e-16, maximum=1.0),
             "scope": scope_parameter(representation=False),
         },
-        requires=frozenset({"shared-parameters"}),
     ),
     WeightingInfo(
         name="pe-ltr",
@@ -120,7 +115,6 @@ OWN = [
             "least": Parameter(0.1, "c, the least weight of each task; 1/K at most", minimum=0.0, maximum=1.0),
             "scope": scope_parameter(),
         },
-        requires=frozenset({"shared-parameters"}),
     ),
     WeightingInfo(
         name="moco",
@@ -141,6 +135,5 @@ OWN = [
             "rho": Parameter(0.0, "pulls the weights towards even ones", minimum=0.0, maximum=100.0),
             "scope": scope_parameter(representation=False),
         },
-        requires=frozenset({"shared-parameters"}),
     ),
 ]

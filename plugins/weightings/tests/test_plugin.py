@@ -33,7 +33,15 @@ def test_a_description_fits_its_class(info):
     assert defaults == info.resolve({})
     assert all(parameter.help for parameter in info.parameters.values())
     assert issubclass(found, BASES[info.form])
-    assert ("scope" in info.parameters) == ("shared-parameters" in info.requires) == (info.form == "gradient")
+    assert ("scope" in info.parameters) == (info.form == "gradient")
+
+
+@pytest.mark.parametrize("info", [info for info in INFOS.values() if info.form == "gradient"], ids=lambda i: i.name)
+def test_what_a_gradient_weighting_requires_depends_on_its_scope(info):
+    required = {scope: info.required(info.resolve({"scope": scope})) for scope in info.parameters["scope"].choices}
+    assert required["shared"] == info.required(info.resolve({})) == {"shared-parameters"}
+    assert required.get("representation", {"shared-representation"}) == {"shared-representation"}
+    assert required["all"] == frozenset()
 
 
 @pytest.mark.parametrize("info", INFOS.values(), ids=INFOS)
