@@ -33,6 +33,7 @@
     control = true                   # the verdict stands beside each candidate's row, too; false if left out
 
     [sample]                         # what `--sample` changes: seeds, trainer, and components by name,
+    without = ["NAME"]               # ... data sets that it leaves out
     [sample.weightings.NAME]         # ... whose parameters it replaces, and plugin and label where it gives them
     [sample.datasets.NAME]           # a data set that stands in for NAME, named on top of every table
 """
@@ -75,6 +76,7 @@ _STATISTICS = {
     "headline": Parameter((), "the metrics that a leaderboard shows unasked; all if left out", kind="strs"),
 }
 _GRID = {kind: Parameter((), f"names of {kind}", kind="strs") for kind in KINDS}
+_WITHOUT = Parameter((), "data sets that a sample leaves out", kind="strs")
 _TABLES = {"trainer", "statistics", "comparisons", "grid", "sample", *KINDS}
 
 
@@ -131,18 +133,22 @@ def read_suite(path: Path, *, sample: bool = False) -> Suite:
     components = {kind: _components(document, kind, where) for kind in KINDS}
     trainer = _table(document, "trainer", where)
     notes: list[str] = []
+    left_out: tuple[str, ...] = ()
     overrides = _table(document, "sample", where)
     if sample:
         if not overrides:
             raise UsageError(f"suite {head['name']!r} declares no [sample]")
-        _known(overrides, {"seeds", "trainer", *KINDS}, f"{where}, [sample]")
+        _known(overrides, {"seeds", "trainer", "without", *KINDS}, f"{where}, [sample]")
         head |= resolve_parameters(where, {"seeds": _HEAD["seeds"]}, {"seeds": overrides.get("seeds", head["seeds"])})
         trainer = {**trainer, **_table(overrides, "trainer", where)}
         for kind in KINDS:
             components[kind] = _overridden(components[kind], overrides, kind, where)
+        left_out = _left_out(overrides, components["datasets"], where)
+        components["datasets"] = {k: c for k, c in components["datasets"].items() if k not in left_out}
         notes = [
             f"{c.stands_in_for}: {c.label} stands in for it" for c in components["datasets"].values() if c.stands_in_for
         ]
+        notes += [f"{name}: left out of the sample" for name in left_out]
     for kind in KINDS:
         labels = [component.label for component in components[kind].values()]
         for label in {label for label in labels if labels.count(label) > 1}:
@@ -151,7 +157,7 @@ def read_suite(path: Path, *, sample: bool = False) -> Suite:
         **{key: head[key] for key in ("name", "version", "title", "seeds", "metrics")},
         trainer=trainer,
         components=components,
-        grid=_grid(document["grid"], components, where),
+        grid=_grid(document["grid"], components, left_out, where),
         statistics=_statistics(document, head["metrics"], where),
         digest=hashlib.sha256(content).hexdigest()[:16],
         sample=sample,
@@ -212,13 +218,26 @@ def _overridden(
     return merged
 
 
+def _left_out(overrides: Mapping[str, Any], datasets: Mapping[str, SuiteComponent], where: str) -> tuple[str, ...]:
+    """Return the data sets that a sample does without."""
+    place = f"{where}, [sample]"
+    names: tuple[str, ...] = _WITHOUT.check(overrides.get("without", ()), place, "without")
+    for name in names:
+        if name not in datasets:
+            raise UsageError(f"{place}: no data set {name!r} to do without" + did_you_mean(name, datasets))
+    return names
+
+
 def _grid(
-    blocks: Any, components: Mapping[str, Mapping[str, SuiteComponent]], where: str
+    blocks: Any, components: Mapping[str, Mapping[str, SuiteComponent]], left_out: Sequence[str], where: str
 ) -> tuple[Mapping[str, tuple[str, ...]], ...]:
     grid = []
     for block in _tables(blocks, "grid", where):
         resolved = resolve_parameters(f"{where}, [[grid]]", _GRID, block)
-        resolved["datasets"] = resolved["datasets"] or tuple(components["datasets"])
+        named = resolved["datasets"] or tuple(components["datasets"])
+        resolved["datasets"] = tuple(name for name in named if name not in left_out)
+        if left_out and not resolved["datasets"]:
+            continue
         for kind in KINDS:
             if not resolved[kind]:
                 raise UsageError(f"{where}, [[grid]]: no {kind} are named")
@@ -227,6 +246,8 @@ def _grid(
                     hint = did_you_mean(name, components[kind])
                     raise UsageError(f"{where}, [[grid]]: there is no [{kind}.{name}]{hint}")
         grid.append(resolved)
+    if not grid:
+        raise UsageError(f"{where}, [sample]: without {', '.join(left_out)} nothing of the grid is left")
     return tuple(grid)
 
 

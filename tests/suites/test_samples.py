@@ -93,3 +93,34 @@ def test_a_suite_without_a_sample_has_none(suite, toy_suite):
     whole = toy_suite.read_text("utf-8")
     with pytest.raises(UsageError, match=r"suite 'toy' declares no \[sample\]"):
         suite(whole[whole.index("[sample]") :], "", sample=True)
+
+
+TWO = ("[datasets.toy-sessions]\n", '[datasets.toy-sessions]\n[datasets.more]\nplugin = "toy-sessions"\n')
+
+
+@pytest.mark.parametrize("named", ["", 'datasets = ["more", "toy-sessions"]\n'])
+def test_a_sample_may_do_without_a_data_set_and_says_so(named, suite):
+    changes = (*TWO, '[[grid]]\nbackbones = ["toy-l', f'[[grid]]\n{named}backbones = ["toy-l')
+    toy = suite(SAMPLE, f'{SAMPLE}\nwithout = ["more"]', *changes, sample=True)
+    assert {block["datasets"] for block in toy.grid} == {("toy-sessions",)}
+    assert toy.notes == ("toy-sessions: toy-small stands in for it", "more: left out of the sample")
+    assert {block["datasets"] for block in suite(*changes).grid} >= {("toy-sessions", "more")} or named
+
+
+def test_a_block_of_data_sets_that_are_left_out_is_left_out(suite):
+    changes = (*TWO, '[[grid]]\nbackbones = ["toy-n', '[[grid]]\ndatasets = ["more"]\nbackbones = ["toy-n')
+    toy = suite(SAMPLE, f'{SAMPLE}\nwithout = ["more"]', *changes, sample=True)
+    assert [block["backbones"] for block in toy.grid] == [("toy-logistic",)]
+
+
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [
+        ('["mor"]', r"\[sample\]: no data set 'mor' to do without; did you mean 'more'\?"),
+        ('"more"', r"\[sample\]: parameter 'without' is 'more'; it takes a list of texts"),
+        ('["more", "toy-sessions"]', r"\[sample\]: without more, toy-sessions nothing of the grid is left"),
+    ],
+)
+def test_a_sample_cannot_do_without_what_is_not_there_or_without_everything(without, said, suite):
+    with pytest.raises(UsageError, match=said):
+        suite(SAMPLE, f"{SAMPLE}\nwithout = {without}", *TWO, sample=True)
