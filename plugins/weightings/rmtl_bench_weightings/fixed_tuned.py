@@ -47,7 +47,7 @@ class FixedTuned(StagedWeighting):
     that on the validation split the choice is never worse than ``fixed`` in as many epochs.
 
     The score is that of every training: the mean AUC over the tasks. The weights sum to K, as those of ``fixed`` do.
-    With one task there is one candidate, which may use the whole budget.
+    With one task there is nothing to tune, and this is plain training.
     """
 
     def __init__(self, tasks: Sequence[Task], candidates: int = 9, epochs: int = 80) -> None:
@@ -63,6 +63,9 @@ class FixedTuned(StagedWeighting):
 
     def stages(self, context: StageContext) -> Iterator[Stage]:
         """Yield one training a candidate; behind the last, the backbone is put to the best one's state."""
+        if len(self.grid) == 1:
+            yield context.backbone_stage("train", Fixed(self.tasks))
+            return
         start = copy.deepcopy(context.backbone.state_dict())
         best_score, best_state = -math.inf, start
         for number, weights in enumerate(self.grid, start=1):

@@ -61,6 +61,14 @@ def test_it_is_the_training_under_the_best_candidate_bit_for_bit(make, make_trai
     ]
 
 
+@pytest.mark.parametrize(("tasks", "candidates"), [(1, 9), (2, 1)])
+def test_where_there_is_nothing_to_tune_it_is_a_plain_training_in_as_many_epochs(tasks, candidates, make, make_trainer):
+    plain, tuned = make_trainer(make("fixed", tasks)), make_trainer(make("fixed-tuned", tasks, candidates=candidates))
+    assert [stage.epochs for stage in plain.run().stages] == [stage.epochs for stage in tuned.run().stages]
+    found = tuned.backbone.state_dict()
+    assert all(torch.equal(value, found[key]) for key, value in plain.backbone.state_dict().items())
+
+
 def test_candidates_share_the_budget_of_epochs(make, make_trainer):
     history = make_trainer(make("fixed-tuned", candidates=3, epochs=8), patience=50, max_epochs=99).run()
     assert [stage.epochs for stage in history.stages] == [2, 2, 2]
