@@ -12,7 +12,7 @@ from rmtl_bench_rmtl.plugin import rmtl_suites, rmtl_weightings
 
 INFOS = {info.name: info for info in rmtl_weightings()}
 NAMES = ["rmtl", "rmtl-cw", "rmtl-wl", "rmtl-nlc", "rmtl-mc", "rmtl-shuffled", "rmtl-official", "ddpg", "td3-bc"]
-SUITES = ["ablation", "control", "dependence", "paper", "sensitivity", "smoke", "transfer"]
+SUITES = ["ablation", "backbones", "control", "dependence", "paper", "sensitivity", "smoke", "transfer", "weightings"]
 VARIANTS = {
     "rmtl-cw": "constant",
     "rmtl-wl": "label",

@@ -15,7 +15,8 @@ from rmtl_bench_rmtl.plugin import rmtl_suites, rmtl_weightings
 
 PATHS = {path.stem: path for path in rmtl_suites()}
 INFOS = {info.name: info for info in rmtl_weightings()}
-SAMPLED = {"ablation", "paper", "sensitivity", "transfer"}
+SAMPLED = {"ablation", "backbones", "paper", "sensitivity", "transfer", "weightings"}
+ON_ONE_DATA_SET = {"backbones", "weightings"}
 VARIANTS = sorted([(name, False) for name in PATHS] + [(name, True) for name in SAMPLED])
 FINE_TUNING = ("fine_tune_learning_rate", "fine_tune_epochs", "pre_trained_counts")
 BACKBONES = ("esmm", "mmoe", "ple")
@@ -99,7 +100,9 @@ def test_the_yardsticks_are_a_part_of_the_grid(suite):
 def test_a_samples_stand_ins_are_named():
     for name in SAMPLED:
         sample = read_suite(PATHS[name], sample=True)
-        assert {c.stands_in_for for c in sample.components["datasets"].values()} == {"retailrocket", "kuairand-1k"}
+        left_out = {"retailrocket"} if name in ON_ONE_DATA_SET else set()
+        stand_ins = {c.stands_in_for for c in sample.components["datasets"].values()}
+        assert stand_ins == {"retailrocket", "kuairand-1k"} - left_out
         assert len(sample.notes) == 2
         assert sample.seeds < read_suite(PATHS[name]).seeds
 
@@ -210,3 +213,32 @@ def test_sensitivity_varies_lambda_or_gamma_and_its_control_is_lambda_0(sample, 
         name, _, value = label.partition("-")
         assert given == base | {{"lambda": "lambda_q", "gamma": "discount"}[name]: float(value)}
     assert len(parameters) == 11
+
+
+@pytest.mark.parametrize("sample", [False, True])
+def test_the_suite_of_weightings_has_every_one_that_trains_a_backbone_by_its_losses(sample, plan_of, registry):
+    installed = {entry.info.name for entry in registry.entries("weighting")}
+    variants = {name for name in INFOS if name not in ("rmtl", "rmtl-cw")}
+    plan = plan_of("weightings", sample)
+    assert {cell.weighting.name for cell in plan.cells} == installed - variants
+    assert len(installed - variants) >= 25
+    assert {cell.backbone.name for cell in plan.cells} == {"shared-bottom", "mmoe", "ple"}
+
+
+@pytest.mark.parametrize("sample", [False, True])
+def test_the_suite_of_backbones_has_every_one_under_fixed_tuned_and_rmtls_weights(sample, plan_of, registry):
+    installed = {entry.info.name for entry in registry.entries("backbone")}
+    under = {}
+    for cell in plan_of("backbones", sample).cells:
+        under.setdefault(cell.backbone.name, set()).add(cell.weighting.name)
+    assert under.pop("single-task") == {"fixed"}
+    assert {frozenset(names) for names in under.values()} == {frozenset({"fixed", "fixed-tuned", "rmtl", "rmtl-cw"})}
+    assert set(under) == installed - {"single-task"}
+
+
+@pytest.mark.parametrize(("name", "sample"), [(n, s) for n in ("weightings", "backbones") for s in (False, True)])
+def test_tuning_has_as_many_epochs_as_rmtl(name, sample, plan_of):
+    plan = plan_of(name, sample)
+    parameters = {cell.weighting.name: cell.weighting.parameters for cell in plan.cells}
+    stages = parameters["rmtl"]["critic_epochs"] + parameters["rmtl"]["fine_tune_epochs"]
+    assert parameters["fixed-tuned"]["epochs"] == plan.cells[0].trainer["max_epochs"] + stages

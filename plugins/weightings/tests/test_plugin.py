@@ -8,10 +8,22 @@ from importlib import import_module
 import pytest
 
 from rmtl_bench.contracts import GradientWeighting, LossWeighting, StagedWeighting, UsageError
-from rmtl_bench_weightings.plugin import rmtl_weightings
+from rmtl_bench.suites import read_suite
+from rmtl_bench_weightings.plugin import rmtl_suites, rmtl_weightings
 
 INFOS = {info.name: info for info in rmtl_weightings()}
 BASES = {"loss": LossWeighting, "gradient": GradientWeighting, "staged": StagedWeighting}
+
+
+def test_the_suite_of_this_distribution_compares_with_tuned_weights_of_the_same_budget():
+    (path,) = rmtl_suites()
+    suite = read_suite(path)
+    assert (suite.name, path.name) == ("conflict", "conflict.toml")
+    tuned = suite.components["weightings"]["fixed-tuned"].parameters
+    # Every candidate may train for as long as everybody else.
+    assert tuned["epochs"] == tuned["candidates"] * suite.trainer["max_epochs"]
+    for component in suite.components["weightings"].values():
+        INFOS[component.plugin].resolve(component.parameters)
 
 
 def test_listing_imports_neither_torch_nor_torchjd_nor_scipy():
