@@ -77,7 +77,7 @@ def test_two_packages_that_claim_one_name_are_refused_with_both_names(
     assert "rival" in done.stderr
 
 
-@pytest.mark.parametrize(("page", "excerpts"), [("README.md", 2), ("docs/rmtl.md", 4)])
+@pytest.mark.parametrize(("page", "excerpts"), [("README.md", 3), ("docs/rmtl.md", 4)])
 def test_excerpts_are_those_of_published_results(page, excerpts):
     text = (ROOT / page).read_text(encoding="utf-8")
     found = re.findall(r"<!-- excerpt of (\S+) -->\n(.*?)<!-- end of excerpt -->", text, re.DOTALL)
@@ -89,7 +89,9 @@ def test_excerpts_are_those_of_published_results(page, excerpts):
         assert [line for line in quoted if line.removeprefix("#") not in published and line not in published] == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/rmtl.md", "plugins/rmtl/README.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/rmtl.md", "plugins/rmtl/README.md", "plugins/weightings/README.md"]
+)
 def test_every_link_into_the_checkout_leads_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
         assert "://" in target or ((ROOT / page).parent / target).exists(), target
