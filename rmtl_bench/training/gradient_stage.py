@@ -77,9 +77,12 @@ class GradientStage(BackboneStage):
             if not self.scope and not self.weighting.combines:
                 _turn(tensors[0], directions[0], weights @ jacobians[0])
         weights = weights.detach()
-        objective = self._objective(losses, weights, logits, batch)
+        penalty = self.backbone.penalty(logits, batch)
+        objective = (weights * losses).sum()
+        if penalty is not None:
+            objective = objective + penalty
         if self.scope:
-            self._write(directions, self.backbone.penalty(logits, batch))
+            self._write(directions, penalty)
             if self.others:
                 torch.autograd.backward(objective, inputs=self.others)
         else:
@@ -103,11 +106,6 @@ class GradientStage(BackboneStage):
             who, what = type(self.weighting).__name__, type(self.backbone).__name__
             raise UsageError(f"{what} has no shared representation that {who} could use")
         return [representation]
-
-    def _objective(self, losses: Tensor, weights: Tensor, logits: Tensor, batch: Batch) -> Tensor:
-        penalty = self.backbone.penalty(logits, batch)
-        objective = (weights * losses).sum()
-        return objective if penalty is None else objective + penalty
 
     def _write(self, directions: Sequence[Tensor], penalty: Tensor | None) -> None:
         added: Sequence[Tensor | None] = [None] * len(self.scope)
