@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rmtl_bench.store.index import Attempt, Cost, Index, Refreshed
+from rmtl_bench.store.index import Attempt, Cost, Index, OtherData, Refreshed
 from rmtl_bench.store.layout import RunFolder, Store
 from rmtl_bench.store.plans import PlannedCell, StoredPlan, load_plan, plan_names, save_plan
 
@@ -10,6 +10,7 @@ __all__ = [
     "Attempt",
     "Cost",
     "Index",
+    "OtherData",
     "PlannedCell",
     "Refreshed",
     "RunFolder",

@@ -30,6 +30,18 @@ _T = TypeVar("_T")
 _WELL = """
 SELECT * FROM runs WHERE status = 'ok' QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY attempt DESC) = 1
 """
+_OTHER = """
+WITH cells AS (
+    SELECT run_id, run_id IN (SELECT unnest(CAST(? AS VARCHAR[]))) AS planned, dataset, backbone, weighting, seed,
+        json_extract_string(cell, '$.fingerprint') AS fingerprint,
+        concat_ws(' ', json_extract(cell, '$.dataset'), json_extract(cell, '$.trainer')) AS rest
+    FROM v_latest
+)
+SELECT this.dataset, this.fingerprint, other.fingerprint, count(DISTINCT other.run_id)
+FROM cells AS this JOIN cells AS other USING (dataset, backbone, weighting, seed, rest)
+WHERE this.planned AND NOT other.planned AND this.fingerprint <> other.fingerprint
+GROUP BY ALL ORDER BY ALL
+"""
 _BUSY = ("Could not set lock", "different configuration than existing connections")
 _SEALED: dict[str, Any] = {
     "enable_external_access": False,
@@ -78,6 +90,15 @@ class Cost(NamedTuple):
     parameters: int | None
 
 
+class OtherData(NamedTuple):
+    """Runs of a data set (a label) that were made on another state of its data: fingerprints and number of runs."""
+
+    dataset: str
+    fingerprint: str
+    other: str
+    runs: int
+
+
 class Index:
     """The index of ``store``. Another command holding the file is waited for, up to ``patience`` seconds."""
 
@@ -123,18 +144,49 @@ class Index:
 
         return self._read(ask)
 
-    def scores(self, run_ids: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
-        """Return the metrics of the latest attempt that ended well of each run, of all runs by default.
+    def scores(
+        self, run_ids: Sequence[str] | None = None, metrics: Sequence[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Return the metrics of the latest attempt that ended well of each run; all runs and all metrics by default.
 
         Columns: ``run_id``, ``dataset``, ``backbone``, ``weighting`` (labels, as the run's own suite called them),
         ``seed`` int64, ``task``, ``metric``, ``value`` float64, ``higher_is_better`` bool; texts are objects.
         """
-        chosen, parameters = _chosen(run_ids)
+        chosen, parameters = _chosen(run_ids, metrics)
         sql = (
             "SELECT run_id, dataset, backbone, weighting, seed, task, metric, value, higher_is_better "  # noqa: S608
             f"FROM v_scores {chosen} ORDER BY run_id, task, metric"
         )
         return self._read(lambda connection: dict(connection.execute(sql, parameters).fetchnumpy()))
+
+    def directions(self, run_ids: Sequence[str] | None = None) -> dict[str, bool]:
+        """Return whether a higher value is better, for each metric that a run that ended well has; by name."""
+        chosen, parameters = _chosen(run_ids)
+        sql = f"SELECT metric, any_value(higher_is_better) FROM v_scores {chosen} GROUP BY metric ORDER BY metric"  # noqa: S608
+        return dict(self._read(lambda connection: connection.execute(sql, parameters).fetchall()))
+
+    def fingerprints(self, run_ids: Sequence[str] | None = None) -> dict[str, str]:
+        """Return the fingerprint of the data of each run, by run id; of all runs by default."""
+        chosen, parameters = _chosen(run_ids)
+        sql = f"SELECT run_id, json_extract_string(cell, '$.fingerprint') FROM v_latest {chosen} ORDER BY run_id"  # noqa: S608
+        return dict(self._read(lambda connection: connection.execute(sql, parameters).fetchall()))
+
+    def other_data(self, run_ids: Sequence[str]) -> list[OtherData]:
+        """Return the data sets of which the store holds runs like these, but on another state of the data.
+
+        Like these: of the same data set with the same parameters, backbone, weighting, trainer and seed, but of
+        another fingerprint.
+        """
+        return self._read(lambda connection: [OtherData(*r) for r in connection.execute(_OTHER, [run_ids]).fetchall()])
+
+    def environments(self, run_ids: Sequence[str]) -> dict[str, str]:
+        """Return the environment of each run that has one, as the JSON text it wrote, by run id."""
+        chosen, parameters = _chosen(run_ids)
+        sql = (
+            "SELECT run_id, content FROM v_latest JOIN environments ON hash = environment "  # noqa: S608
+            f"{chosen} ORDER BY run_id"
+        )
+        return dict(self._read(lambda connection: connection.execute(sql, parameters).fetchall()))
 
     def latest(self, run_ids: Sequence[str] | None = None) -> dict[str, Attempt]:
         """Return the latest attempt at each run that has one, by run id; of all runs by default."""
@@ -201,9 +253,11 @@ class Index:
         return {folder: Stamp(mtime, size) for folder, mtime, size in rows}
 
     def _changes(self, known: Mapping[str, Stamp]) -> _Changes:
-        present = {folder.path.name: (folder, stamp(folder)) for folder in self.store.runs()}
-        new = [(folder, seen) for name, (folder, seen) in present.items() if known.get(name) != seen]
-        gone = [name for name in known if name not in present]
+        # Ten thousand folders are looked at by name: only what is new becomes an object.
+        folders, _ = self.store.names()
+        seen = {name: stamp(self.store.runs_path, name) for name in folders}
+        new = sorted((self.store.run_folder(name), at) for name, at in seen.items() if known.get(name) != at)
+        gone = [name for name in known if name not in seen]
         changed = [folder.path.name for folder, _ in new if folder.path.name in known]
         return _Changes(new, gone, changed)
 
@@ -278,6 +332,9 @@ class Index:
         return tuple(Problem(path, f"{path} is no folder of a run") for path in self.store.strangers())
 
 
-def _chosen(run_ids: Sequence[str] | None) -> tuple[str, list[Any]]:
-    """Return a WHERE clause and its parameter: by list, so that ten thousand runs are one parameter."""
-    return ("", []) if run_ids is None else ("WHERE run_id IN (SELECT unnest(CAST(? AS VARCHAR[])))", [list(run_ids)])
+def _chosen(run_ids: Sequence[str] | None, metrics: Sequence[str] | None = None) -> tuple[str, list[Any]]:
+    """Return a WHERE clause and its parameters: by list, so that ten thousand runs are one parameter."""
+    given = {"run_id": run_ids, "metric": metrics}
+    asked = {column: list(names) for column, names in given.items() if names is not None}
+    terms = [f"{column} IN (SELECT unnest(CAST(? AS VARCHAR[])))" for column in asked]
+    return f"WHERE {' AND '.join(terms)}" if terms else "", list(asked.values())

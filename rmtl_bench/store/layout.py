@@ -100,7 +100,7 @@ class Store:
         """
         folder = self.staging / f"{run_id}-{uuid.uuid4().hex[:12]}"
         try:
-            descriptor = try_lock(_lock_of(folder))
+            descriptor = try_lock(lock_of(folder))
             if descriptor is not None:
                 self._locks[folder] = descriptor
                 folder.mkdir()
@@ -144,7 +144,7 @@ class Store:
         self._release(staging)
 
     def _release(self, staging: Path) -> None:
-        _lock_of(staging).unlink(missing_ok=True)
+        lock_of(staging).unlink(missing_ok=True)
         descriptor = self._locks.pop(staging, None)
         if descriptor is not None:
             os.close(descriptor)
@@ -154,23 +154,36 @@ class Store:
         removed = []
         entries = list(self.staging.iterdir()) if self.staging.is_dir() else []
         for folder in sorted({p.with_suffix("") if p.suffix == ".lock" else p for p in entries}):
-            descriptor = try_lock(_lock_of(folder))
+            descriptor = try_lock(lock_of(folder))
             if descriptor is None:
                 continue
             if folder.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)
                 removed.append(folder.name)
-            _lock_of(folder).unlink(missing_ok=True)
+            lock_of(folder).unlink(missing_ok=True)
             os.close(descriptor)
         return removed
 
     def runs(self) -> Iterator[RunFolder]:
         """Yield the published runs in order of run id and attempt; whether they can be read is not looked at."""
-        found = []
-        for path in self._entries():
-            if match := _RUN_FOLDER.fullmatch(path.name):
-                found.append(RunFolder(match[1], int(match[2] or 1), path))
-        yield from sorted(found)
+        folders, _ = self.names()
+        yield from sorted(map(self.run_folder, folders))
+
+    def names(self) -> tuple[list[str], list[str]]:
+        """Return the names of what stands among the runs: of run folders, and of everything else but hidden files."""
+        try:
+            # A Path an entry would cost ten times as much as the listing of ten thousand.
+            entries = [name for name in os.listdir(self.runs_path) if not name.startswith(".")]  # noqa: PTH208
+        except (FileNotFoundError, NotADirectoryError):
+            return [], []
+        folders = [name for name in entries if _RUN_FOLDER.fullmatch(name)]
+        return folders, sorted(set(entries).difference(folders))
+
+    def run_folder(self, name: str) -> RunFolder:
+        """Return the run whose folder has this name. Raises :class:`StoreError` for a name that is none."""
+        if not (match := _RUN_FOLDER.fullmatch(name)):
+            raise StoreError(f"{name!r} is no name of a run's folder")
+        return RunFolder(match[1], int(match[2] or 1), self.runs_path / name)
 
     def kept_file(self, run_id: str) -> Path | None:
         """Return what the latest attempt at ``run_id`` that kept something has kept; ``None`` if none did."""
@@ -183,12 +196,7 @@ class Store:
 
     def strangers(self) -> list[Path]:
         """Return what stands among the runs and is none, by its name; hidden files are not looked at."""
-        return [p for p in self._entries() if not _RUN_FOLDER.fullmatch(p.name)]
-
-    def _entries(self) -> list[Path]:
-        if not self.runs_path.is_dir():
-            return []
-        return sorted(p for p in self.runs_path.iterdir() if not p.name.startswith("."))
+        return [self.runs_path / name for name in self.names()[1]]
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -199,7 +207,8 @@ def write_atomically(path: Path, text: str) -> None:
     aside.replace(path)
 
 
-def _lock_of(folder: Path) -> Path:
+def lock_of(folder: Path) -> Path:
+    """Return the lock of a staging folder: whoever makes the run holds it from before the folder is there."""
     return folder.with_name(folder.name + ".lock")
 
 

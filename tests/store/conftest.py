@@ -22,10 +22,16 @@ def _component(name: str) -> Component:
 
 @pytest.fixture(scope="session")
 def make_cell() -> Callable[..., Cell]:
-    def make(seed: int = 0, weighting: str = "fixed", backbone: str = "mmoe") -> Cell:
+    def make(
+        seed: int = 0,
+        weighting: str = "fixed",
+        backbone: str = "mmoe",
+        dataset: str = "toy",
+        fingerprint: str = "f" * 16,
+    ) -> Cell:
         return Cell(
-            dataset=_component("toy"),
-            fingerprint="f" * 16,
+            dataset=_component(dataset),
+            fingerprint=fingerprint,
             backbone=_component(backbone),
             weighting=_component(weighting),
             trainer={"batch_size": 8},
