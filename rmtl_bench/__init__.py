@@ -6,10 +6,12 @@ module needs nothing else::
     from rmtl_bench import BackboneInfo, Parameter, hookimpl
 
 The classes a plugin implements (``Backbone``, ``LossWeighting``, ``Dataset``, ...) are in
-:mod:`rmtl_bench.contracts`.
+:mod:`rmtl_bench.contracts`. :func:`open` opens a folder of results.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from rmtl_bench.contracts.catalogue import (
     BackboneInfo,
@@ -21,8 +23,12 @@ from rmtl_bench.contracts.catalogue import (
     scope_parameter,
 )
 from rmtl_bench.contracts.source import Download, Source
+from rmtl_bench.contracts.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rmtl_bench.report.results import Results
 
 __all__ = [
     "BackboneInfo",
@@ -34,5 +40,16 @@ __all__ = [
     "WeightingInfo",
     "__version__",
     "hookimpl",
+    "open",
     "scope_parameter",
 ]
+
+
+def open(store: str | Path) -> Results:  # noqa: A001 -- read as rmtl_bench.open, like gzip.open
+    """Open a store of results for reading: scores as pandas frames, leaderboards, comparisons, reports.
+
+    Raises ``StoreError`` if there is none at this path.
+    """
+    from rmtl_bench.report.results import Results
+
+    return Results(store)

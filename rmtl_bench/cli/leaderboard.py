@@ -6,22 +6,52 @@ from pathlib import Path
 
 import click
 
-from rmtl_bench.cli.options import debug_option, metric_option, report_options, show_report, store_option, suite_options
+from rmtl_bench.cli.options import (
+    asked_metrics,
+    debug_option,
+    metric_option,
+    protocol_option,
+    report_options,
+    show_report,
+    store_option,
+    suite_options,
+)
 
 
 @click.command("leaderboard")
 @suite_options
 @store_option
 @metric_option
+@click.option(
+    "--by",
+    metavar="TASK:METRIC",
+    help="One table a data set, in the order of this task and metric (or TASK, or METRIC), in place of one a cell.",
+)
+@click.option(
+    "--against",
+    metavar="PATTERN",
+    help="Compare with this method, as backbone/weighting or */weighting, in place of the declared reference.",
+)
+@protocol_option
 @report_options
 @debug_option
 def command(
-    suite_name: str, sample: bool, store_path: Path, metrics: tuple[str, ...], fmt: str, output: Path | None
+    suite_name: str,
+    sample: bool,
+    store_path: Path,
+    metrics: tuple[str, ...],
+    by: str | None,
+    against: str | None,
+    protocol: str,
+    fmt: str,
+    output: Path | None,
 ) -> None:
     """Rank the methods of a suite that was run, with intervals and tests."""
     from rmtl_bench.report import build_leaderboard, leaderboard_document, read_stored_suite
     from rmtl_bench.store import Store
 
-    suite = read_stored_suite(Store.open(store_path, create=False), suite_name, sample=sample)
-    board = build_leaderboard(suite.scores, suite.expected, suite.settings(), suite.costs)
-    show_report(leaderboard_document(board, suite.shown(metrics)), fmt, output, suite.refreshed)
+    store = Store.open(store_path, create=False)
+    suite = read_stored_suite(store, suite_name, sample=sample, metrics=asked_metrics(metrics, fmt))
+    settings = suite.require_scores(store).settings(protocol=protocol, against=against)
+    board = build_leaderboard(suite.scores, suite.expected, settings, suite.costs)
+    show_report(leaderboard_document(board, suite.shown(metrics), by), fmt, output, suite.refreshed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +18,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_STORE = Path("results/store")
 FORMATS = ("table", "markdown", "latex", "html", "csv", "json")
 """The formats of a report; named here too, since a --help must not import pandas. A test compares the two."""
+PROTOCOLS = ("paired-t", "wilcoxon", "sign-flip", "rmtl-paper")
+"""The protocols of :mod:`rmtl_bench.statistics`; named here too, for the same reason."""
 
 
 def debug_option(command: Command) -> Command:
@@ -60,6 +63,19 @@ def suite_options(command: Command) -> Command:
     return click.option("--suite", "suite_name", required=True, help="NAME, NAME@VERSION or a .toml file.")(command)
 
 
+def optional_suite_options(command: Command) -> Command:
+    """``--suite NAME`` and ``--sample`` for a command that does without, too; see :func:`check_sample`."""
+    sample = click.option("--sample", is_flag=True, help="Take what the suite's own [sample] section declares.")
+    suite = click.option("--suite", "suite_name", default=None, help="NAME, NAME@VERSION or a .toml file.")
+    return suite(sample(command))
+
+
+def check_sample(suite_name: str | None, sample: bool) -> None:
+    """Refuse ``--sample`` without a suite."""
+    if sample and suite_name is None:
+        raise click.UsageError("--sample needs --suite: it is a suite's own sample")
+
+
 def metric_option(command: Command) -> Command:
     """``--metric NAME``, repeatable."""
     return click.option(
@@ -68,6 +84,22 @@ def metric_option(command: Command) -> Command:
         multiple=True,
         metavar="NAME",
         help="Show this metric (repeatable), or all; csv and json hold all anyway.",
+    )(command)
+
+
+def asked_metrics(metrics: tuple[str, ...], fmt: str) -> tuple[str, ...] | None:
+    """Return the metrics that a report in this format needs read; None for all: csv and json hold all."""
+    return None if fmt in ("csv", "json") else metrics
+
+
+def protocol_option(command: Command) -> Command:
+    """``--protocol NAME``."""
+    return click.option(
+        "--protocol",
+        type=click.Choice(PROTOCOLS),
+        default=PROTOCOLS[0],
+        show_default=True,
+        help="The test that decides; rmtl-paper imitates the paper's, with a warning.",
     )(command)
 
 
@@ -101,6 +133,15 @@ def write_or_print(text: str, output: Path | None) -> None:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise click.UsageError(f"--output {output} cannot be written: {error.strerror or error}") from error
+
+
+def print_foreign(text: str) -> None:
+    """Print a text that holds names and messages of others, in whatever encoding standard output has.
+
+    The text is to be free of control characters already, see :func:`~rmtl_bench.contracts.wording.printable`.
+    """
+    encoding = sys.stdout.encoding or "utf-8"
+    click.echo(text.encode(encoding, "replace").decode(encoding, "replace"))
 
 
 def warn_of_problems(refreshed: Refreshed) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from rmtl_bench import __version__
 from rmtl_bench.contracts.errors import DataError
 from rmtl_bench.contracts.source import Download
+from rmtl_bench.contracts.version import __version__
 
 ATTEMPTS = 5
 PAUSE_SECONDS = 1.0

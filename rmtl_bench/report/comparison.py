@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -11,7 +12,8 @@ from rmtl_bench.contracts.errors import UsageError, did_you_mean
 from rmtl_bench.report import footnotes
 from rmtl_bench.report.document import Column, Document, Section, chosen, number, p_value, spread, verdict_text
 from rmtl_bench.report.layout import direction
-from rmtl_bench.statistics import check_scores, run_pairs
+from rmtl_bench.report.session_variance import SESSION_FOOTNOTE, session_sections
+from rmtl_bench.statistics import DEFAULT_PROTOCOL, check_scores, find_protocol, run_pairs
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class PairComparison:
     equivalence: Mapping[str, float | str]
     confidence: float
     rows: pd.DataFrame
+    protocol: str = DEFAULT_PROTOCOL
 
 
 def compare_pair(
@@ -33,12 +36,14 @@ def compare_pair(
     higher_is_better: Mapping[str, bool],
     equivalence: Mapping[str, float | str] | None = None,
     *,
+    protocol: str = DEFAULT_PROTOCOL,
     confidence: float = 0.95,
     only_shared: bool = False,
 ) -> PairComparison:
     """Compare two methods (``backbone/weighting``) wherever both have scores, paired by seed.
 
-    The correction is over all data sets and tasks, for each metric. Seeds on one side alone are refused, unless
+    The correction is over all data sets and tasks, for each metric. ``protocol`` is one of
+    :data:`~rmtl_bench.statistics.PROTOCOLS`. Seeds on one side alone are refused, unless
     ``only_shared`` asks to leave them out.
     """
     finite = check_scores(scores)
@@ -50,14 +55,20 @@ def compare_pair(
         raise UsageError(f"{a} was to be compared with itself")
     regions = dict(equivalence or {})
     only = finite[finite["method"].isin([a, b])]
-    rows = run_pairs(only, [("pair", a, b)], higher_is_better, regions, confidence=confidence, only_shared=only_shared)
+    options: dict[str, Any] = {"confidence": confidence, "only_shared": only_shared, "protocol": protocol}
+    rows = run_pairs(only, [("pair", a, b)], higher_is_better, regions, **options)
     if rows.empty:
         raise UsageError(f"{a} and {b} have no data set, task and metric in common")
-    return PairComparison(a, b, dict(higher_is_better), regions, confidence, rows)
+    return PairComparison(a, b, dict(higher_is_better), regions, confidence, rows, protocol)
 
 
-def pair_document(pair: PairComparison, metrics: Sequence[str] | None = None) -> Document:
-    """Lay a comparison out; ``metrics`` chooses what the text formats show, csv and json hold all."""
+def pair_document(
+    pair: PairComparison, metrics: Sequence[str] | None = None, variance: pd.DataFrame | None = None
+) -> Document:
+    """Lay a comparison out; ``metrics`` chooses what the text formats show, csv and json hold all.
+
+    ``variance``: the two sources of its uncertainty, as :mod:`~rmtl_bench.report.session_variance` has them.
+    """
     columns = (
         Column("data set", width=20),
         Column("task", width=10),
@@ -82,15 +93,23 @@ def pair_document(pair: PairComparison, metrics: Sequence[str] | None = None) ->
         )
         sections.append(Section(direction(metric, pair.higher_is_better), columns, rows))
     shown = {m: r for m, r in pair.equivalence.items() if metrics is None or m in metrics}
+    warning = find_protocol(pair.protocol).warning
+    tables = {"comparison": pair.rows}
+    lines = [footnotes.difference(pair.confidence, pair.protocol), footnotes.verdicts(shown, pair.protocol), footnotes.ROBUST]
+    if variance is not None:
+        sections += session_sections(variance)
+        tables["sessions"] = variance
+        lines.append(SESSION_FOOTNOTE)
     return Document(
         title=f"A: {pair.a}, B: {pair.b}",
-        notes=(),
+        notes=(warning,) if warning else (),
         sections=tuple(sections),
-        footnotes=(footnotes.difference(pair.confidence), footnotes.verdicts(shown), footnotes.ROBUST),
-        tables={"comparison": pair.rows},
+        footnotes=tuple(lines),
+        tables=tables,
         settings={
             "higher_is_better": dict(pair.higher_is_better),
             "equivalence": dict(pair.equivalence),
             "confidence": pair.confidence,
+            "protocol": pair.protocol,
         },
     )

@@ -24,11 +24,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Section:
-    """One table of text."""
+    """One table of text; ``emphasised``: the cells, as (row, column), that formats with bold type set in bold."""
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
+    emphasised: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rmtl_bench.statistics import Region
+from rmtl_bench.statistics import DEFAULT_PROTOCOL, Region, find_protocol
 
 COUNTS = (
     "n/N: of N planned seeds, n have this score; a cell with n < N is listed as incomplete and has no rank. "
@@ -32,12 +32,12 @@ COST = (
 """What a cost is."""
 
 
-def difference(confidence: float) -> str:
-    """Return how means, differences and p are made."""
+def difference(confidence: float, protocol: str = DEFAULT_PROTOCOL) -> str:
+    """Return how means, differences and p are made; ``protocol`` is one of the statistics' own."""
     level = f"{100 * confidence:g} %"
     return (
         f"±: half-width of the {level} t interval over seeds. difference: method - reference, paired by seed; "
-        "p: two-sided paired t test, Holm-adjusted within each family and metric."
+        f"p: {find_protocol(protocol).summary}."
     )
 
 
@@ -50,8 +50,10 @@ def controls(families: Sequence[str]) -> str:
     )
 
 
-def verdicts(equivalence: Mapping[str, float | str]) -> str:
+def verdicts(equivalence: Mapping[str, float | str], protocol: str = DEFAULT_PROTOCOL) -> str:
     """Return how verdicts are made."""
+    if not find_protocol(protocol).corrected:
+        return "better, worse: p < 0.05, not adjusted; not starred: neither, which is no sign of equality."
     regions = ", ".join(f"{metric} ±{_region(text)}" for metric, text in equivalence.items()) or "none declared"
     return (
         f"better, worse: adjusted p < 0.05; (small): mean difference inside the equivalence region ({regions}); "

@@ -41,6 +41,9 @@ _LATEX = {
     "±": r"$\pm$",
     "·": r"$\cdot$",
     "†": r"$\dagger$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "≈": r"$\approx$",
     **{c: "\\" + c for c in "&%$#_{}"},
     # At the start of a row, these would be arguments of the line break before it.
     **{c: f"{{{c}}}" for c in "[]*"},
@@ -78,14 +81,28 @@ def _tabulate(section: Section, style: str, wrap: bool = False) -> str:
 
 
 def _wrapped(text: str, width: int | None) -> str:
-    return text if width is None else "\n".join(textwrap.fill(line, width) for line in text.splitlines())
+    return (
+        text
+        if width is None or len(text) <= width
+        else "\n".join(textwrap.fill(line, width) for line in text.splitlines())
+    )
+
+
+def _set(section: Section, escaped: Callable[[str], str], bold: str) -> tuple[tuple[str, ...], ...]:
+    """Return the rows of a section, escaped, with what is emphasised in bold type."""
+    return tuple(
+        tuple(
+            bold.format(escaped(text)) if (i, j) in section.emphasised else escaped(text) for j, text in enumerate(row)
+        )
+        for i, row in enumerate(section.rows)
+    )
 
 
 def _markdown(document: Document) -> str:
     parts = [f"# {escape_markdown(document.title)}", ""]
     parts += [line for note in document.notes for line in (f"> {escape_markdown(note)}", ">")][:-1]
     for section in document.sections:
-        rows = tuple(tuple(escape_markdown(text) for text in row) for row in section.rows)
+        rows = _set(section, escape_markdown, "**{}**")
         table = _tabulate(Section(section.title, section.columns, rows), "github")
         parts += ["", f"## {escape_markdown(section.title)}", "", table]
     parts += ["", *(f"- {escape_markdown(line)}" for line in document.footnotes)]
@@ -98,22 +115,24 @@ def escape_markdown(text: str) -> str:
 
 
 def _latex(document: Document) -> str:
-    parts = [f"% {' '.join(document.title.split())}; needs \\usepackage{{booktabs}}"]
+    parts = [f"% {' '.join(document.title.split())}; needs \\usepackage{{booktabs,graphicx}}"]
     parts += [f"\\noindent {_escape_latex(note)}\\par" for note in document.notes]
     for section in document.sections:
         spec = "".join("r" if c.numeric else "l" for c in section.columns)
-        lines = [" & ".join(map(_escape_latex, row)) + r" \\" for row in section.rows]
+        lines = [" & ".join(row) + r" \\" for row in _set(section, _escape_latex, r"\textbf{{{}}}")]
         parts += [
             r"\begin{table}[ht]",
             r"\centering",
             f"\\caption{{{_escape_latex(section.title)}}}",
+            # Shrunk to the width of the text where it is wider, else left alone.
+            r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
             f"\\begin{{tabular}}{{{spec}}}",
             r"\toprule",
             " & ".join(_escape_latex(c.title) for c in section.columns) + r" \\",
             r"\midrule",
             *lines,
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
             r"\end{table}",
         ]
     parts += [f"\\noindent {{\\footnotesize {_escape_latex(line)}}}\\par" for line in document.footnotes]
@@ -131,8 +150,8 @@ def _html(document: Document) -> str:
         kinds = [' class="r"' if c.numeric else "" for c in section.columns]
         head = "".join(f"<th{k}>{escape(c.title)}</th>" for k, c in zip(kinds, section.columns, strict=True))
         body += [f"<h2>{escape(section.title)}</h2>", '<div class="scroll"><table>', f"<thead><tr>{head}</tr></thead>"]
-        for row in section.rows:
-            cells = "".join(f"<td{k}>{escape(text)}</td>" for k, text in zip(kinds, row, strict=True))
+        for row in _set(section, escape, "<b>{}</b>"):
+            cells = "".join(f"<td{k}>{text}</td>" for k, text in zip(kinds, row, strict=True))
             body.append(f"<tr>{cells}</tr>")
         body.append("</table></div>")
     notes = "".join(f"<li>{escape(line)}</li>" for line in document.footnotes)

@@ -10,6 +10,8 @@ import pandas as pd
 
 from rmtl_bench.contracts.errors import UsageError, did_you_mean
 from rmtl_bench.report import footnotes
+from rmtl_bench.report.across import ACROSS, across_sections
+from rmtl_bench.report.claims import CLAIMS, STARS, claim_sections, star_sections
 from rmtl_bench.report.costs import cost_sections
 from rmtl_bench.report.document import (
     DASH,
@@ -23,6 +25,7 @@ from rmtl_bench.report.document import (
     verdict_text,
 )
 from rmtl_bench.report.leaderboard import Leaderboard, LeaderboardSettings
+from rmtl_bench.report.overview import OVERVIEW, overview_sections
 from rmtl_bench.statistics import CELL, VERDICTS
 
 _CELL_COLUMNS: tuple[Column, ...] = (
@@ -36,34 +39,45 @@ _CELL_COLUMNS: tuple[Column, ...] = (
 )
 
 
-def leaderboard_document(board: Leaderboard, metrics: Sequence[str] | None = None) -> Document:
-    """Lay a leaderboard out; ``metrics`` chooses what the text formats show, csv and json hold all."""
+def leaderboard_document(board: Leaderboard, metrics: Sequence[str] | None = None, by: str | None = None) -> Document:
+    """Lay a leaderboard out; ``metrics`` chooses what the text formats show, csv and json hold all.
+
+    ``by``: a task, a metric or ``TASK:METRIC``; the text formats then show one table a data set in that order in place
+    of a table a cell and the comparisons. Raises :class:`UsageError` for one that the scores do not have.
+    """
     settings = board.settings
     check_metrics(metrics or (), settings.higher_is_better)
-    sections = (
-        *_missing(board),
-        *_cells(board, metrics),
-        *_comparisons(board, metrics),
-        *_delta_m(board, metrics),
-        *_counts(board, metrics),
-        *cost_sections(board.costs),
-    )
+    across = tuple(across_sections(board.across, metrics)) if by is None else ()
+    if by is None:
+        shown = (*_cells(board, metrics), *_comparisons(board, metrics), *_delta_m(board, metrics))
+        claimed = (*claim_sections(board.claims, metrics), *star_sections(board.stars, metrics))
+        sections = (*_missing(board), *across, *shown, *claimed, *_counts(board, metrics), *cost_sections(board.costs))
+    else:
+        sections = (*_missing(board), *overview_sections(board, by, metrics))
     equivalence = {m: r for m, r in settings.equivalence.items() if metrics is None or m in metrics}
-    notes = [footnotes.COUNTS, footnotes.difference(settings.confidence), footnotes.RANK]
+    tests = footnotes.difference(settings.confidence, settings.protocol)
+    notes = [*([OVERVIEW] if by else []), footnotes.COUNTS, tests, footnotes.RANK]
+    notes += [ACROSS] if across else []
+    if by is None:
+        notes += [CLAIMS] if (board.claims["references"] > 1).any() else []
+        notes += [STARS] if len(board.stars) else []
     controls = [family.name for family in settings.families if family.control]
     if board.rows["control"].notna().any():
         notes.append(footnotes.controls(controls))
-    costs = [footnotes.COST] if len(board.costs) else []
+    costs = [footnotes.COST] if len(board.costs) and by is None else []
     return Document(
         title=settings.title,
         notes=board.notes,
         sections=sections,
-        footnotes=(*notes, footnotes.verdicts(equivalence), footnotes.ROBUST, *costs),
+        footnotes=(*notes, footnotes.verdicts(equivalence, settings.protocol), footnotes.ROBUST, *costs),
         tables={
             "leaderboard": board.rows,
+            "across": board.across,
             "comparisons": board.comparisons,
             "delta_m": board.delta_m,
             "counts": board.counts,
+            "claims": board.claims,
+            "stars": board.stars,
             "missing": board.missing,
             "incomplete": board.incomplete,
             "costs": board.costs,
@@ -91,6 +105,7 @@ def _settings(settings: LeaderboardSettings) -> dict[str, Any]:
         "higher_is_better": dict(settings.higher_is_better),
         "equivalence": dict(settings.equivalence),
         "confidence": settings.confidence,
+        "protocol": settings.protocol,
         "reference": family and {"candidates": list(family.candidates), "references": list(family.references)},
         "control_families": [family.name for family in settings.families if family.control],
         "delta_m_reference": settings.delta_m_reference,

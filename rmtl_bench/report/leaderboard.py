@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from rmtl_bench.report.across import across_cells
 from rmtl_bench.report.controls import CONTROL_COLUMNS, beside, single_references
 from rmtl_bench.report.costs import cost_table
 from rmtl_bench.statistics import (
     CELL,
+    DEFAULT_PROTOCOL,
     Family,
     cell_counts,
     check_scores,
     delta_m,
+    find_protocol,
     incomplete_cells,
     missing_runs,
     rank_methods,
@@ -22,6 +25,8 @@ from rmtl_bench.statistics import (
     split_method,
     summarise,
 )
+from rmtl_bench.statistics.claims import claims
+from rmtl_bench.statistics.paper_stars import STAR_COLUMNS, paper_stars
 
 ROW_COLUMNS = [
     *(*CELL, "rank", "method", "backbone", "weighting", "mean", "low", "high", "n", "expected", "reference"),
@@ -38,6 +43,7 @@ class LeaderboardSettings:
     ``notes`` are printed on top. ``reference`` names, for each method, the one it is judged against; ``families`` are
     further comparisons with corrections of their own. ``equivalence`` maps a metric to a difference too small to
     matter, in its unit (0.001) or in percent of the reference ("0.1%"). ``delta_m_reference`` is one method.
+    ``protocol`` is one of :data:`~rmtl_bench.statistics.PROTOCOLS`.
     """
 
     title: str
@@ -47,12 +53,17 @@ class LeaderboardSettings:
     equivalence: Mapping[str, float | str] = field(default_factory=dict)
     families: tuple[Family, ...] = ()
     delta_m_reference: str | None = None
+    protocol: str = DEFAULT_PROTOCOL
     confidence: float = 0.95
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """The frames of a leaderboard, one row per cell and method, comparison, Delta_m, count, missing run or cost."""
+    """The frames of a leaderboard, one row per cell and method, comparison, Delta_m, count, missing run or cost.
+
+    ``across``: the headline, one row per metric and method. ``claims``: one per family, cell and candidate. ``stars``:
+    likewise, under the paper's protocol alone.
+    """
 
     settings: LeaderboardSettings
     notes: tuple[str, ...]
@@ -63,6 +74,16 @@ class Leaderboard:
     missing: pd.DataFrame
     incomplete: pd.DataFrame
     costs: pd.DataFrame
+    across: pd.DataFrame
+    claims: pd.DataFrame
+    stars: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        """Return it as a notebook shows it."""
+        from rmtl_bench.report.formats import render
+        from rmtl_bench.report.layout import leaderboard_document
+
+        return render(leaderboard_document(self), "html")
 
 
 def build_leaderboard(
@@ -86,16 +107,20 @@ def build_leaderboard(
     against = _compare(finite, [settings.reference] if settings.reference else [], settings)
     comparisons = _compare(finite, settings.families, settings)
     missing = missing_runs(plan or [], finite)
+    rows = _rows(finite, counts, incomplete, against, beside(comparisons, settings.families), settings)
     return Leaderboard(
         settings=settings,
         notes=(*settings.notes, *_own_notes(finite, settings, missing, incomplete)),
-        rows=_rows(finite, counts, incomplete, against, beside(comparisons, settings.families), settings),
+        rows=rows,
         comparisons=comparisons,
         delta_m=_delta_m(finite, settings),
         counts=_count(against, comparisons),
         missing=missing,
         incomplete=incomplete,
         costs=cost_table(costs, settings.reference),
+        claims=claims(comparisons, settings.higher_is_better),
+        stars=_stars(finite, settings),
+        across=across_cells(rows, finite, settings.higher_is_better),
     )
 
 
@@ -108,7 +133,17 @@ def _compare(scores: pd.DataFrame, families: Iterable[Family], settings: Leaderb
         settings.equivalence,
         confidence=settings.confidence,
         only_shared=True,
+        protocol=settings.protocol,
     )
+
+
+def _stars(scores: pd.DataFrame, settings: LeaderboardSettings) -> pd.DataFrame:
+    columns = ["family", *STAR_COLUMNS]
+    if find_protocol(settings.protocol).corrected:
+        return pd.DataFrame(columns=columns)
+    families = settings.families or (Family("all methods", ("*",), ("*",), "all"),)
+    stars = [paper_stars(scores, settings.higher_is_better, f).assign(family=f.name) for f in families]
+    return pd.concat(stars, ignore_index=True)[columns]
 
 
 def _rows(

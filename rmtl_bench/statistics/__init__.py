@@ -2,41 +2,79 @@
 
 from __future__ import annotations
 
+from rmtl_bench.statistics.aggregates import mean_ranks, verdict_counts, winrate
+from rmtl_bench.statistics.bayesian import SignedRank, signed_rank_probabilities
 from rmtl_bench.statistics.completeness import cell_counts, incomplete_cells, missing_runs
 from rmtl_bench.statistics.delta_m import delta_m
 from rmtl_bench.statistics.families import COMPARISON_COLUMNS, Family, run_families, run_pairs, split_method
 from rmtl_bench.statistics.frames import CELL, SCORE_COLUMNS, check_scores
+from rmtl_bench.statistics.friedman import Friedman, friedman
+from rmtl_bench.statistics.improvement import iqm, probability_of_improvement
 from rmtl_bench.statistics.intervals import Interval, mean_interval, summarise
 from rmtl_bench.statistics.multiplicity import holm, holm_within
 from rmtl_bench.statistics.paired import Paired, compare, detectable_effect, paired_table
+from rmtl_bench.statistics.protocols import DEFAULT_PROTOCOL, PROTOCOLS, Protocol, find_protocol
 from rmtl_bench.statistics.ranks import rank_methods
+from rmtl_bench.statistics.sessions import (
+    BOOTSTRAP_METRICS,
+    MetricDraws,
+    SessionInterval,
+    SessionVariance,
+    bootstrap_metric,
+    cluster_draws,
+    metric_draws,
+    paired_bootstrap,
+    paired_variance,
+)
 from rmtl_bench.statistics.verdicts import VERDICTS, Region, judge, verdict
 
 __all__ = [
+    "BOOTSTRAP_METRICS",
     "CELL",
     "COMPARISON_COLUMNS",
+    "DEFAULT_PROTOCOL",
+    "PROTOCOLS",
     "SCORE_COLUMNS",
     "VERDICTS",
     "Family",
+    "Friedman",
     "Interval",
+    "MetricDraws",
     "Paired",
+    "Protocol",
     "Region",
+    "SessionInterval",
+    "SessionVariance",
+    "SignedRank",
+    "bootstrap_metric",
     "cell_counts",
     "check_scores",
+    "cluster_draws",
     "compare",
     "delta_m",
     "detectable_effect",
+    "find_protocol",
+    "friedman",
     "holm",
     "holm_within",
     "incomplete_cells",
+    "iqm",
     "judge",
     "mean_interval",
+    "mean_ranks",
+    "metric_draws",
     "missing_runs",
+    "paired_bootstrap",
     "paired_table",
+    "paired_variance",
+    "probability_of_improvement",
     "rank_methods",
     "run_families",
     "run_pairs",
+    "signed_rank_probabilities",
     "split_method",
     "summarise",
     "verdict",
+    "verdict_counts",
+    "winrate",
 ]

@@ -22,13 +22,17 @@ SCORE_COLUMNS = ["dataset", "backbone", "weighting", "method", "task", "metric",
 
 
 def check_scores(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the finite scores; refuse a frame with a column missing or a score given twice.
+    """Return the finite scores; refuse a frame with a column missing, a score given twice, or versions mixed.
 
-    A score that is not finite (an AUC without positives, say) counts as missing, so that its cell shows n/N.
+    A score that is not finite (an AUC without positives, say) counts as missing, so that its cell shows n/N. Two columns
+    may stand beside those of ``SCORE_COLUMNS`` and are checked and dropped: ``suite``, as name@version, and
+    ``fingerprint``, the state of the data; a missing value says nothing. Scores of several suite versions, or of one
+    data set in several states, are no table.
     """
     absent = [column for column in SCORE_COLUMNS if column not in scores.columns]
     if absent:
         raise UsageError(f"the scores lack the columns {', '.join(absent)}")
+    _refuse_mixtures(scores)
     finite = scores.loc[np.isfinite(scores["value"].to_numpy(dtype=float)), SCORE_COLUMNS]
     twice = finite.duplicated([*CELL, "method", "seed"])
     if twice.any():
@@ -36,6 +40,23 @@ def check_scores(scores: pd.DataFrame) -> pd.DataFrame:
         where = f"{row['dataset']}, {row['method']}, {row['task']}, {row['metric']}, seed {row['seed']}"
         raise UsageError(f"a score is given twice: {where}")
     return finite.reset_index(drop=True)
+
+
+def _refuse_mixtures(scores: pd.DataFrame) -> None:
+    if "suite" in scores.columns:
+        suites = sorted(scores["suite"].dropna().unique())
+        if len(suites) > 1:
+            raise UsageError(
+                f"the scores come from {len(suites)} suite versions: {', '.join(suites)}; a table never mixes them"
+            )
+    if "fingerprint" in scores.columns:
+        for dataset, prints in scores.groupby("dataset")["fingerprint"]:
+            states = sorted(prints.dropna().unique())
+            if len(states) > 1:
+                raise UsageError(
+                    f"the scores of data set {dataset!r} come from {len(states)} states of the data: "
+                    f"{', '.join(states)}; a table never mixes them"
+                )
 
 
 def check_directions(metrics: Iterable[str], higher_is_better: Mapping[str, bool]) -> None:

@@ -8,10 +8,11 @@ DuckDB's own lock alone were measured to lose committed rows now and then.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import duckdb
 from numpy.typing import NDArray
@@ -106,6 +107,7 @@ class Index:
         self.store = store
         self.path = store.path / "results.duckdb"
         self.patience = patience
+        self._shared: duckdb.DuckDBPyConnection | None = None
 
     def refresh(self) -> Refreshed:
         """Ingest the run folders that are new or have changed, and forget those that are gone.
@@ -122,6 +124,19 @@ class Index:
     def rebuild(self) -> Refreshed:
         """Make the index anew from all run folders. Raises as :meth:`refresh` does."""
         return self._update(anew=True)
+
+    @contextmanager
+    def reading(self) -> Iterator[Self]:
+        """Let all reads within share one connection, and see one state of the index.
+
+        A writer waits meanwhile: nothing slow belongs here, and no refresh.
+        """
+        with self._readable() as connection:
+            self._shared = connection
+            try:
+                yield self
+            finally:
+                self._shared = None
 
     def query(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
@@ -230,11 +245,18 @@ class Index:
         return {run_id: Cost(*cost) for run_id, *cost in rows}
 
     def _read(self, ask: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
+        if self._shared is not None:
+            return ask(self._shared)
+        with self._readable() as connection:
+            return ask(connection)
+
+    @contextmanager
+    def _readable(self) -> Iterator[duckdb.DuckDBPyConnection]:
         if not self.path.exists():
             raise StoreError(f"there is no index at {self.path}; it is made from the run folders by a refresh")
         try:
             with self._connect(read_only=True) as connection:
-                return ask(connection)
+                yield connection
         except duckdb.Error as error:
             raise StoreError(f"{self.path} cannot be read: {first_line(error)}; rebuild it") from error
 

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pandas as pd
 import pytest
 
 from rmtl_bench.contracts.cell import Cell, Component
 from rmtl_bench.contracts.errors import UsageError
 from rmtl_bench.report import build_leaderboard, leaderboard_document, read_stored_suite, render
+from rmtl_bench.statistics import PROTOCOLS
 from rmtl_bench.store import PlannedCell, Store, StoredPlan, save_plan
 from rmtl_bench.store.run_files import RunRecord, write_run, write_table
 
@@ -140,12 +144,81 @@ def test_a_sample_is_a_suite_of_its_own(store):
         read_stored_suite(store, "tiny", sample=True)
 
 
-def test_a_suite_without_a_run_that_ended_well_is_refused(tmp_path):
+def test_a_suite_without_a_run_that_ended_well_can_be_read_and_says_how_its_runs_ended(tmp_path):
     store = Store.open(tmp_path / "store")
     _publish(store, _cell("equal", 0), "failed")
     save_plan(store, _plan())
-    with pytest.raises(UsageError, match=r"no run of tiny@1 in .* has ended well yet"):
-        read_stored_suite(store, "tiny")
+    suite = read_stored_suite(store, "tiny")
+    assert suite.scores.empty
+    assert suite.ended_badly() == {"failed": 1}
+    board = build_leaderboard(suite.scores, suite.expected, suite.settings(), suite.costs)
+    assert (len(board.rows), len(board.missing)) == (0, 6)
+    with pytest.raises(UsageError, match=r"no run of tiny@1 in .* has ended well yet \(1 failed; .* shows why\)"):
+        suite.require_scores(store)
+
+
+def test_only_the_metrics_asked_for_are_read(store):
+    assert set(read_stored_suite(store, "tiny@1", metrics=["auc"]).scores["metric"]) == {"auc"}
+    # The headline names logloss, and a metric that no run has.
+    assert set(read_stored_suite(store, "tiny@1", metrics=[]).scores["metric"]) == {"logloss"}
+    assert set(read_stored_suite(store, "tiny@1", metrics=["all"]).scores["metric"]) == {"auc", "logloss", "auc-gap"}
+    with pytest.raises(UsageError, match="unknown metric 'ac'; did you mean 'auc'"):
+        read_stored_suite(store, "tiny@1", metrics=["ac"])
+
+
+def test_numbers_do_not_depend_on_the_metrics_asked_for(store):
+    boards = []
+    for metrics in (None, ["logloss"]):
+        suite = read_stored_suite(store, "tiny@1", metrics=metrics)
+        rows = build_leaderboard(suite.scores, suite.expected, suite.settings()).rows
+        boards.append(rows[rows["metric"] == "logloss"].reset_index(drop=True))
+    pd.testing.assert_frame_equal(*boards)
+
+
+def test_another_version_in_the_store_is_named_and_not_mixed_in(store):
+    notes = read_stored_suite(store, "tiny@2").settings().notes
+    assert "tiny@1: in this store, too; versions of a suite are never mixed" in notes
+
+
+def test_runs_on_another_state_of_the_data_are_named_and_left_out(tmp_path):
+    store = Store.open(tmp_path / "store")
+    for seed in range(SEEDS):
+        _publish(store, _cell("equal", seed))
+        _publish(store, replace(_cell("equal", seed), fingerprint="1" * 16), offset=0.1)
+    save_plan(store, _plan())
+    suite = read_stored_suite(store, "tiny")
+    assert set(suite.scores["fingerprint"]) == {"0" * 16}
+    (note,) = [note for note in suite.settings().notes if "state of the data" in note]
+    assert note.startswith("3 runs like these were made on another state of the data sessions (fingerprint 1111")
+
+
+def test_a_plan_whose_runs_mix_states_of_the_data_is_ranked_by_nobody(tmp_path):
+    store = Store.open(tmp_path / "store")
+    cells = [replace(_cell("equal", seed), fingerprint=str(seed) * 16) for seed in range(SEEDS)]
+    for cell in cells:
+        _publish(store, cell)
+    planned = tuple(PlannedCell(cell.run_id, "sessions", "logistic", "plain", cell.seed) for cell in cells)
+    save_plan(store, replace(_plan(), cells=planned))
+    suite = read_stored_suite(store, "tiny")
+    with pytest.raises(UsageError, match="sessions"):
+        build_leaderboard(suite.scores, suite.expected, suite.settings())
+
+
+def test_a_reference_chosen_afterwards_is_called_exploratory(store):
+    settings = read_stored_suite(store, "tiny@1").settings(against="*/mine")
+    assert "against */mine in place of the declared */plain: exploratory" in settings.notes
+    assert settings.reference.pairs(["logistic/plain", "logistic/mine"]) == [("logistic/plain", "logistic/mine")]
+    with pytest.raises(UsageError, match="--against '\\*/min' matches no method; did you mean"):
+        read_stored_suite(store, "tiny@1").settings(against="*/min")
+
+
+def test_a_protocol_with_a_warning_is_noted(store):
+    suite = read_stored_suite(store, "tiny@1")
+    warning = PROTOCOLS["rmtl-paper"].warning
+    assert warning in suite.settings(protocol="rmtl-paper").notes
+    assert not any(warning in note for note in suite.settings().notes)
+    with pytest.raises(UsageError, match="unknown protocol 'paired'; did you mean 'paired-t'"):
+        suite.settings(protocol="paired")
 
 
 def test_its_leaderboard_judges_by_what_the_suite_declares(store):

@@ -3,11 +3,16 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rmtl_bench.contracts.errors import UsageError
-from rmtl_bench.statistics.families import COMPARISON_COLUMNS, Family, run_families
+from rmtl_bench.statistics.completeness import cell_counts
+from rmtl_bench.statistics.families import COMPARISON_COLUMNS, Family, run_families, run_pairs
+from rmtl_bench.statistics.frames import CELL
+from rmtl_bench.statistics.intervals import summarise
 from rmtl_bench.statistics.paired import compare
+from rmtl_bench.statistics.ranks import rank_methods
 
 METHODS = ["esmm/rmtl", "esmm/uniform", "ple/rmtl", "ple/uniform"]
 
@@ -48,6 +53,31 @@ def test_all_pairs_take_each_pair_once_and_no_method_with_itself():
     pairs = Family("f", ("*",), ("*",), "all").pairs(METHODS)
     assert len(pairs) == 6
     assert len({frozenset(pair) for pair in pairs}) == 6
+
+
+def test_a_pair_declared_both_ways_is_tested_once_and_says_so(make_scores):
+    family = Family("f", ("b/x", "b/z"), ("b/y", "b/z"))
+    table = run_families(make_scores(_noise(["b/x", "b/y", "b/z"], 4)), [family], {"auc": True}, {})
+    assert list(zip(table["candidate"], table["reference"], table["mutual"], strict=True)) == [
+        ("b/x", "b/y", False),
+        ("b/x", "b/z", False),
+        ("b/z", "b/y", False),
+    ]
+    every = run_families(make_scores(_noise(["b/x", "b/y"], 4)), [Family("f", ("*",), ("*",))], {"auc": True}, {})
+    assert list(every["mutual"]) == [True]
+
+
+def test_pairs_asked_for_by_name_keep_their_order_and_skip_methods_without_scores(make_scores):
+    scores = make_scores(_noise(METHODS, 4), tasks=("click", "pay"))
+    wanted = [("two", "ple/rmtl", "esmm/rmtl"), ("one", "esmm/rmtl", "gone/away"), ("one", "esmm/rmtl", "ple/uniform")]
+    table = run_pairs(scores, wanted, {"auc": True}, {})
+    rows = zip(table["family"], table["task"], table["candidate"], table["reference"], strict=True)
+    assert list(rows) == [
+        ("two", "click", "ple/rmtl", "esmm/rmtl"),
+        ("two", "pay", "ple/rmtl", "esmm/rmtl"),
+        ("one", "click", "esmm/rmtl", "ple/uniform"),
+        ("one", "pay", "esmm/rmtl", "ple/uniform"),
+    ]
 
 
 def test_a_star_does_not_cross_the_slash():
@@ -109,6 +139,25 @@ def test_a_method_without_scores_in_a_cell_is_not_compared_there(make_scores):
 
 def test_no_scores_give_no_comparisons(make_scores):
     assert run_families(make_scores({}), [Family("f", ("*",), ("*",))], {"auc": True}, {}).empty
+
+
+def test_ten_thousand_runs_take_less_than_a_second():
+    names = ["dataset", "backbone", "weighting", "task", "metric", "seed"]
+    axes = [[f"d{i}" for i in range(4)], [f"b{i}" for i in range(10)], ["fixed", *(f"w{i}" for i in range(24))]]
+    index = pd.MultiIndex.from_product([*axes, ["click", "pay"], ["auc", "logloss"], range(10)], names=names)
+    scores = index.to_frame(index=False)
+    scores["method"] = scores["backbone"] + "/" + scores["weighting"]
+    scores["value"] = np.random.default_rng(0).normal(0.7, 0.003, len(scores))
+    families = [Family("reference", ("*",), ("*/fixed",)), Family("ten", ("*/w7",), ("*/fixed", "*/w1", "*/w2"))]
+    up, equivalence = {"auc": True, "logloss": False}, {"auc": 0.001, "logloss": "0.1%"}
+    started = time.process_time()
+    table = run_families(scores, families, up, equivalence, only_shared=True)
+    ranks = rank_methods(scores, up)
+    summarise(scores, [*CELL, "method"])
+    cell_counts(None, scores)
+    assert time.process_time() - started < 1
+    assert len(table) == 16 * (240 + 30)
+    assert len(ranks) == 16 * 250
 
 
 def test_a_big_table_takes_seconds(make_scores):

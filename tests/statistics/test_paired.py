@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from rmtl_bench.contracts.errors import UsageError
-from rmtl_bench.statistics.paired import compare, detectable_effect, paired_table, sign_flip_p
+from rmtl_bench.statistics.paired import compare, detectable_effect, paired_table
+from rmtl_bench.statistics.sign_flip import sign_flip_p
 
 _SCORES = st.lists(
     st.tuples(st.integers(0, 1000), st.integers(0, 1000)), min_size=3, max_size=8, unique_by=lambda pair: pair[0]

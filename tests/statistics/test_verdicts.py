@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from rmtl_bench.contracts.errors import UsageError
 from rmtl_bench.statistics.paired import paired_table
-from rmtl_bench.statistics.verdicts import VERDICTS, Region, judge, verdict
+from rmtl_bench.statistics.verdicts import VERDICTS, Region, judge, verdict, verdicts
 
 
 def _judge(a, b, equivalence=None, family="f", metric="auc"):
@@ -98,6 +100,35 @@ def test_a_clear_but_tiny_difference_is_small():
     assert verdict(10, False, 0.0004, 0.001, (0.0003, 0.0005), 0.001) == "better (small)"
     assert verdict(10, False, -0.0004, 0.001, (-0.0005, -0.0003), 0.001) == "worse (small)"
     assert verdict(10, False, -0.004, 0.001, (-0.005, -0.003), 0.001) == "worse"
+
+
+_NUMBER = st.sampled_from([-0.3, -0.1, 0.0, 0.1, 0.3])
+_ROWS = st.fixed_dictionaries(
+    {
+        "n": st.sampled_from([1, 2, 3, 5, 6, 8, 20]),
+        "deterministic": st.booleans(),
+        "improvement": _NUMBER,
+        "p_holm": st.sampled_from([0.0, 0.0499, 0.05, 0.5, math.nan]),
+        "tost_low": _NUMBER,
+        "tost_high": st.one_of(_NUMBER, st.just(math.nan)),
+        "p_floor": st.sampled_from([0.01, math.nan]),
+        "delta": st.sampled_from([0.1, 0.2, math.nan]),
+        "level": st.sampled_from([0.05, 0.01, 0.002]),
+    }
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(_ROWS, min_size=1, max_size=20), st.booleans())
+def test_the_verdicts_of_a_table_are_those_of_its_rows(rows, exact):
+    table = pd.DataFrame(rows)
+    said = verdicts(table, table["delta"].to_numpy(), table["level"].to_numpy(), exact=exact)
+    for row, words in zip(rows, said, strict=True):
+        resampled = math.isnan(row["p_floor"])
+        facts = (row["n"], row["deterministic"], row["improvement"], row["p_holm"])
+        tost = (row["tost_low"], row["tost_high"])
+        assert words == verdict(*facts, tost, row["delta"], row["level"], exact=exact, resampled=resampled)
+        assert words in VERDICTS
 
 
 @settings(max_examples=25, deadline=None)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import math
 
-from rmtl_bench.store import OtherData
+import pytest
+
+from rmtl_bench.contracts.errors import StoreError
+from rmtl_bench.store import Index, OtherData
 
 OLD, NEW = "0" * 16, "1" * 16
 
@@ -77,3 +80,16 @@ def test_folders_and_strangers_are_told_apart_by_name(store, publish):
     assert sorted(folders) == [run, f"{run}.2"]
     assert strangers == ["0123", "notes"]
     assert store.run_folder(f"{run}.2").attempt == 2
+
+
+def test_reads_within_see_one_state_and_a_reader_beside_is_not_kept_waiting(store, index, publish):
+    publish(store, 0)
+    index.refresh()
+    with index.reading():
+        publish(store, 1)
+        assert len(index.scores(None, ["auc"])["value"]) == 1
+        assert len(Index(store, patience=0).directions()) == 2
+        with pytest.raises(StoreError, match="held by another process"):
+            Index(store, patience=0).refresh()
+    assert index.refresh().ingested == 1
+    assert len(index.scores(None, ["auc"])["value"]) == 2
