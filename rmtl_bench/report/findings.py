@@ -17,6 +17,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "with the same difference for every seed": ("deterministic",),
     "unresolved": ("unresolved",),
     "undecided for want of seeds": ("n too small",),
+    "not starred": ("not starred",),
 }
 _GAP = "-gap"
 _NAMED = 6

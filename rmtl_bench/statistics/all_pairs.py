@@ -54,7 +54,9 @@ def all_pairs(values: FloatArray) -> AllPairs:
     return AllPairs(first, second, difference, np.where(constant, 0.0, sd), constant)
 
 
-def complete_cells(wide: pd.DataFrame, incomplete: pd.DataFrame | None) -> Mapping[tuple[str, str, str], NDArray[np.intp]]:
+def complete_cells(
+    wide: pd.DataFrame, incomplete: pd.DataFrame | None
+) -> Mapping[tuple[str, str, str], NDArray[np.intp]]:
     """Return, by (dataset, task, metric), the rows of ``wide_scores`` that may be compared with each other.
 
     A method is left out of a cell where it stands in ``incomplete`` (dataset, task, metric, method), or lacks a seed

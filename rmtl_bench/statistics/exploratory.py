@@ -1,8 +1,9 @@
 """Every method against every other one, to find out where to look: exploratory, since none of it was declared before.
 
 Paired t tests as elsewhere, corrected by Benjamini and Hochberg (1995) within each metric over all its cells and pairs:
-of the differences called better or worse, 5 % are expected to be none. That is a weaker promise than Holm's, under which
-all of them hold at once in 95 % of tables; what is found here asks for a declared comparison on new seeds.
+of what is called better or worse, 5 % on average may be noise (proven for independent tests, which pairs of the same
+methods are not quite). Holm's correction promises more: all of it holds at once in 95 % of tables. What is found here
+asks for a declared comparison on new seeds.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from scipy import stats
 from rmtl_bench.statistics.all_pairs import all_pairs, complete_cells
 from rmtl_bench.statistics.frames import CELL, FloatArray, check_directions, check_scores, column, matrix, wide_scores
 from rmtl_bench.statistics.intervals import check_confidence
-from rmtl_bench.statistics.paired import ALPHA, smallest_sign_flip_p
+from rmtl_bench.statistics.paired import ALPHA
 from rmtl_bench.statistics.resampled import corrected_error, share_of, t_interval, t_test_p
+from rmtl_bench.statistics.sign_flip import smallest_sign_flip_p
 from rmtl_bench.statistics.verdicts import half_widths, verdicts
 
 EXPLORATORY_COLUMNS = [*CELL, "a", "b", "n", "difference", "low", "high", "p", "p_bh", "verdict"]
@@ -37,9 +39,9 @@ def exploratory_pairs(
 ) -> pd.DataFrame:
     """Return one row for each cell and pair of methods a < b, with ``EXPLORATORY_COLUMNS``.
 
-    The verdict is on a. Methods that lack a seed, or stand in ``incomplete``, are left out as :func:`rank_methods` leaves
-    them out, and so are cells with fewer than 3 seeds. "n too small" is said below 6 seeds, where the exact test cannot
-    reach 0.05 at all: how small a p this correction asks for depends on the other pairs. A percentage in
+    The verdict is on a. Methods that lack a seed, or stand in ``incomplete``, are left out as :func:`rank_methods`
+    leaves them out, and so are cells with fewer than 3 seeds. "n too small" is said below 6 seeds, where the exact test
+    cannot reach 0.05 at all: how small a p this correction asks for depends on the other pairs. A percentage in
     ``equivalence`` is of b's mean. ``resampled``: n_test / n_train of the data sets whose replicates are new splits.
     """
     check_confidence(confidence)

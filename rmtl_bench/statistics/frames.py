@@ -24,8 +24,8 @@ SCORE_COLUMNS = ["dataset", "backbone", "weighting", "method", "task", "metric",
 def check_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the finite scores; refuse a frame with a column missing, a score given twice, or versions mixed.
 
-    A score that is not finite (an AUC without positives, say) counts as missing, so that its cell shows n/N. Two columns
-    may stand beside those of ``SCORE_COLUMNS`` and are checked and dropped: ``suite``, as name@version, and
+    A score that is not finite (an AUC without positives, say) counts as missing, so that its cell shows n/N. Two
+    columns may stand beside those of ``SCORE_COLUMNS`` and are checked and dropped: ``suite``, as name@version, and
     ``fingerprint``, the state of the data; a missing value says nothing. Scores of several suite versions, or of one
     data set in several states, are no table.
     """

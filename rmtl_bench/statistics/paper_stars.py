@@ -1,7 +1,7 @@
 """Stars as the paper gives them: an unpaired t test (equal variances, p < 0.05) against the best baseline by mean.
 
-For comparison with published tables only. The baseline is picked on the seeds it is then tested on, seeds are not paired
-and nothing is corrected: the 5 % are the share of stars by chance neither of a candidate nor of a table. See
+For comparison with published tables only. The baseline is picked on the seeds it is then tested on, seeds are not
+paired and nothing is corrected: the 5 % are the share of stars by chance neither of a candidate nor of a table. See
 :mod:`~rmtl_bench.statistics.claims` for the claim that a star is taken for.
 """
 
@@ -28,8 +28,8 @@ def paper_stars(
     """Return, for each cell and candidate, the best baseline by mean, the unpaired p and whether there is a star.
 
     ``family`` declares the candidates and, within its scope, their baselines; None is every method against all others.
-    A star says p < 0.05 and a better mean than the best baseline. Each side has the seeds it has; p is NaN where one has
-    fewer than 2 or neither varies. Candidates without a baseline in the cell are left out.
+    A star says p < 0.05 and a better mean than the best baseline. Each side has the seeds it has; p is NaN where one
+    has fewer than 2 or neither varies. Candidates without a baseline in the cell are left out.
     """
     finite = check_scores(scores)
     check_directions(finite["metric"].unique(), higher_is_better)

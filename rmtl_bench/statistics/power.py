@@ -45,8 +45,8 @@ def seeds_needed(
 
     ``difference`` and ``sd``, the standard deviation of the paired differences, are in the metric's unit;
     ``comparisons`` is the number of tests that share the level ``alpha``. See :func:`reachable_seeds` for what an exact
-    test needs besides. Raises :class:`UsageError` for a difference of 0, which no number of seeds finds, for an sd that is
-    negative, and for a level or a power outside (0, 1).
+    test needs besides. Raises :class:`UsageError` for a difference of 0, which no number of seeds finds, for an sd that
+    is negative, and for a level or a power outside (0, 1).
     """
     if not (math.isfinite(difference) and difference != 0):
         raise UsageError(f"a difference to be found is a number other than 0, not {difference:g}")
@@ -77,11 +77,11 @@ def power_table(
 ) -> pd.DataFrame:
     """Return, for each row of a table of comparisons, what its seeds can find and how many a difference takes.
 
-    ``difference`` is the one to be found, in the metric's unit, one for all or by metric; for metrics without one the half
-    width of the region in ``equivalence`` is taken (a percentage is of the reference's mean). Columns of the result:
-    ``comparisons``, the tests of the family and metric (at least 3 seeds and an sd above 0); ``detectable``, the
-    difference that the n seeds find after correction; ``difference``, NaN where none is given; ``seeds`` that it takes,
-    missing where the sd is unknown (n < 3) or 0; ``reachable``, the seeds an exact test needs to reach the level.
+    ``difference`` is the one to be found, in the metric's unit, one for all or by metric; for metrics without one the
+    half-width of the region in ``equivalence`` is taken (a percentage is of the reference's mean). Columns of the
+    result: ``comparisons``, the tests of the family and metric (at least 3 seeds and an sd above 0); ``detectable``,
+    the difference that the n seeds find after correction; ``difference``, NaN where none is given; ``seeds`` that it
+    takes, missing where the sd is unknown (n < 3) or 0; ``reachable``, the seeds that an exact test needs.
     """
     check_rates(alpha, power)
     wanted = _wanted_difference(comparisons, difference, equivalence)
@@ -103,9 +103,9 @@ def power_table(
 
 
 def _seeds(difference: FloatArray, sd: FloatArray, level: FloatArray, power: float) -> FloatArray:
-    """Find the smallest n of at least 3 by halving a bracket, all rows at once; the bracket starts at the normal test's.
+    """Find the smallest n of at least 3 by halving a bracket, all rows at once.
 
-    A t test takes more seeds than a normal one.
+    The bracket starts at the n of a test with known standard deviation; a t test takes more.
     """
     rows = np.flatnonzero(sd > 0)
     # An effect beyond any scale would overflow the distribution, and is seen on 3 seeds.

@@ -42,12 +42,12 @@ class Protocol:
     corrected: bool = True
 
 
-_HOLM = "Holm-adjusted within family and metric"
+_HOLM = "Holm-adjusted within each family and metric"
 
 PROTOCOLS: Mapping[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
-        Protocol(DEFAULT_PROTOCOL, f"paired t test, {_HOLM}"),
+        Protocol(DEFAULT_PROTOCOL, f"two-sided paired t test, {_HOLM}"),
         Protocol("wilcoxon", f"exact Wilcoxon signed-rank test, {_HOLM}", exact=True),
         Protocol("sign-flip", f"exact sign-flip permutation test of the mean, {_HOLM}", exact=True),
         Protocol(
@@ -79,7 +79,9 @@ def primary_p(protocol: str, a: FloatArray, b: FloatArray, paired: pd.DataFrame)
     chosen = find_protocol(protocol)
     resampled = np.isnan(column(paired, "p_floor")) & (column(paired, "n") > 0)
     if chosen.exact and resampled.any():
-        raise UsageError(f"protocol {protocol!r} takes independent seeds, not resampled splits; take {DEFAULT_PROTOCOL!r}")
+        raise UsageError(
+            f"protocol {protocol!r} takes independent seeds, not resampled splits; take {DEFAULT_PROTOCOL!r}"
+        )
     if protocol == DEFAULT_PROTOCOL:
         return column(paired, "p")
     if protocol == "sign-flip":

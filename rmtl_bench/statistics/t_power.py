@@ -1,9 +1,9 @@
 """The power of the two-sided paired t test: the chance that it finds a true difference (Cohen 1988).
 
-With effect ``d = |difference| / sd`` on n seeds, t has n - 1 degrees of freedom and is off centre by ``d * sqrt(n)``; the
-power is the mass of that non-central t beyond the critical values. ``statsmodels.stats.power.TTestPower`` has the same
-formula, but takes the far tail from a function that gives NaN there, and at a corrected level (0.05 / 24, say) its solver
-then ends on a wrong answer without a word.
+With effect ``d = |difference| / sd`` on n seeds, t has n - 1 degrees of freedom and is off centre by ``d * sqrt(n)``;
+the power is the mass of that non-central t beyond the critical values. ``statsmodels.stats.power.TTestPower`` has the
+same formula, but takes the far tail from a function that gives NaN there: at a corrected level (0.05 / 24, say) its
+solver then ends on a wrong answer without a word.
 """
 
 from __future__ import annotations

@@ -84,9 +84,9 @@ def judge(
 ) -> pd.DataFrame:
     """Add p_holm, p_exact_holm, verdict and robust to rows of ``paired_table`` with their family and metric.
 
-    ``p`` is the one that the protocol decides by. ``robust`` says whether the exact sign-flip test, adjusted in the same
-    way, comes down on the same side of 0.05: "agrees", "disagrees", "n too small", or "" where nothing was tested or
-    there is no second test.
+    ``p`` is the one that the protocol decides by. ``robust`` says whether the exact sign-flip test, adjusted in the
+    same way, comes down on the same side of 0.05: "agrees", "disagrees", "n too small", or "" where nothing was tested
+    or there is no second test.
     """
     chosen = find_protocol(protocol)
     tested = (column(table, "n") >= MIN_SEEDS) & ~column(table, "deterministic", bool)
@@ -184,12 +184,10 @@ def _starred(judged: pd.DataFrame) -> NDArray[np.object_]:
     return _first_of(rules, np.full(len(judged), NOT_STARRED))
 
 
-def _first_of(
-    rules: Sequence[tuple[str, NDArray[np.bool_]]], otherwise: NDArray[np.str_]
-) -> NDArray[np.object_]:
+def _first_of(rules: Sequence[tuple[str, NDArray[np.bool_]]], otherwise: NDArray[np.str_]) -> NDArray[np.object_]:
     """Return, for each row, the first word whose rule holds."""
     words, holds = zip(*rules, strict=True)
-    return np.select(holds, words, otherwise).astype(object)
+    return np.asarray(np.select(holds, words, otherwise), dtype=object)
 
 
 def _robust(judged: pd.DataFrame, tested: NDArray[np.bool_], level: FloatArray) -> NDArray[np.object_]:

@@ -32,7 +32,7 @@ def _board(make_scores, *families, reference=REFERENCE, tasks=("click", "pay"), 
 
 
 def _lines(text: str, method: str) -> list[str]:
-    lines = [line for line in text.split("the control: ")[0].splitlines() if f" {method} " in line]
+    lines = [line for line in text.split("the control: ")[0].splitlines() if f" {method} " in line and "±" in line]
     assert len(lines) == 2
     return lines
 

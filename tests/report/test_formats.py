@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tabulate import tabulate
 
 from rmtl_bench.contracts.errors import UsageError
 from rmtl_bench.report import FORMATS, Column, Document, LeaderboardSettings, Section, build_leaderboard, render
@@ -219,7 +220,9 @@ def test_json_has_the_numbers_of_the_frames(rendered, board):
 
 def test_csv_reads_back_with_pandas(rendered, board):
     table = pd.read_csv(io.StringIO(rendered["csv"]))
-    assert set(table["table"]) == {"leaderboard", "comparisons", "delta_m", "counts", "missing", "incomplete"}
+    assert set(table["table"]) == {
+        *("leaderboard", "across", "comparisons", "delta_m", "counts", "claims", "missing", "incomplete"),
+    }
     rows = table[table["table"] == "leaderboard"].reset_index(drop=True)
     assert rows["method"].tolist() == board.rows["method"].tolist()
     assert rows["mean"].tolist() == pytest.approx(board.rows["mean"].tolist(), nan_ok=True)
@@ -229,3 +232,22 @@ def test_csv_reads_back_with_pandas(rendered, board):
 
 def test_csv_of_nothing_is_a_header():
     assert render(Document("t", (), (), (), {}), "csv") == "table\n"
+
+
+# tabulate takes blanks at both ends away, and lines of nothing else.
+words = st.text(alphabet="ab-é±", min_size=1, max_size=9)
+texts = st.lists(words, max_size=4).flatmap(lambda found: st.sampled_from([" ".join(found), "\n".join(found)]))
+
+
+@given(data=st.data(), numeric=st.lists(st.booleans(), min_size=1, max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_a_table_for_the_terminal_is_tabulates_own(data, numeric):
+    row = st.tuples(*(texts for _ in numeric))
+    rows = data.draw(st.lists(row.filter(lambda cells: any(cells)), min_size=1, max_size=4))
+    columns = tuple(Column(f"title {i}", numeric=right) for i, right in enumerate(numeric))
+    document = Document("T", (), (Section("S", columns, tuple(rows)),), (), {})
+    aligned = ["right" if right else "left" for right in numeric]
+    headers = [column.title for column in columns]
+    expected = tabulate(rows, headers, tablefmt="simple", disable_numparse=True, colalign=aligned)
+    shown = render(document, "table").split("\nS\n")[1].rstrip("\n").splitlines()
+    assert shown == [line.rstrip() for line in expected.rstrip().splitlines()]

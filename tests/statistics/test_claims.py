@@ -31,7 +31,11 @@ def test_a_claim_holds_only_against_every_reference(make_scores):
 def test_lower_is_better_turns_claims_and_the_best(make_scores):
     scores = _scores(make_scores, {"b/new": 0.75, "b/old": 0.70, "b/strong": 0.74})
     row = _claims(scores, Family("f", ("b/new",), ("b/old", "b/strong")), up=False).iloc[0]
-    assert (row["beaten"], row["best_reference"], row["mean_best_reference"]) == (0, "b/old", pytest.approx(0.70, abs=0.01))
+    assert (row["beaten"], row["best_reference"], row["mean_best_reference"]) == (
+        0,
+        "b/old",
+        pytest.approx(0.70, abs=0.01),
+    )
 
 
 def test_a_reference_that_is_a_candidate_itself_counts_for_both(make_scores):

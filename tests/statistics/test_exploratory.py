@@ -28,7 +28,9 @@ def test_every_pair_is_scipys_paired_t_test(make_scores):
     for row in table.to_dict("records"):
         theirs = stats.ttest_rel(values[row["a"]], values[row["b"]])
         interval = theirs.confidence_interval()
-        assert (row["p"], row["low"], row["high"]) == pytest.approx((theirs.pvalue, interval.low, interval.high), rel=1e-10)
+        assert (row["p"], row["low"], row["high"]) == pytest.approx(
+            (theirs.pvalue, interval.low, interval.high), rel=1e-10
+        )
         assert row["n"] == 8
 
 

@@ -23,7 +23,9 @@ def test_the_best_of_all_other_methods_is_met_without_a_family(make_scores):
     table = paper_stars(make_scores(values), {"auc": True}).set_index("candidate")
     assert table.loc["a/new", "best_baseline"] == "b/good"
     assert table.loc["b/good", "best_baseline"] == "a/new"
-    assert table.loc["b/good", "p"] == pytest.approx(stats.ttest_ind(values["b/good"], values["a/new"]).pvalue, rel=1e-10)
+    assert table.loc["b/good", "p"] == pytest.approx(
+        stats.ttest_ind(values["b/good"], values["a/new"]).pvalue, rel=1e-10
+    )
     assert list(table.index[table["star"]]) == ["b/good"]
 
 

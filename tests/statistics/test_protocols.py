@@ -115,6 +115,13 @@ def test_a_missing_seed_leaves_the_others_to_every_protocol(make_scores, protoco
     assert table.loc[0, "p"] == pytest.approx(alone.loc[0, "p"])
 
 
+def test_equal_and_zero_differences_make_wilcoxon_careful_and_not_loud(make_scores):
+    zeros = np.zeros(8)
+    scores = make_scores({"b/ref": zeros, "b/x": np.array([1.0, 1, 2, 2, 3, 4, 5, 0]), "b/y": np.arange(1.0, 9)})
+    table = _run(scores, "wilcoxon")
+    assert list(table["p"]) == [2 / 2**7, 2 / 2**8]
+
+
 @pytest.mark.parametrize("protocol", ["wilcoxon", "sign-flip"])
 def test_an_exact_test_of_splits_is_refused(make_scores, protocol):
     with pytest.raises(UsageError, match=f"'{protocol}' takes independent seeds, not resampled splits"):

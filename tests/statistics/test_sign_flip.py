@@ -39,7 +39,10 @@ def test_random_flips_are_scipys(n):
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=9))
 def test_means_that_are_equal_count_as_equal_whatever_the_rounding(numbers):
-    sums = [abs(sum(s * x for s, x in zip(signs, numbers, strict=True))) for signs in itertools.product([1, -1], repeat=len(numbers))]
+    sums = [
+        abs(sum(s * x for s, x in zip(signs, numbers, strict=True)))
+        for signs in itertools.product([1, -1], repeat=len(numbers))
+    ]
     share = np.mean([total >= abs(sum(numbers)) for total in sums])
     # Thirds of an integer are rounded, and their sums the more.
     assert sign_flip_p(np.array([numbers]) / 3) == pytest.approx([share], abs=1e-12)
