@@ -5,11 +5,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from rmtl_bench.contracts.cell import Cell, Component
 from rmtl_bench.statistics import SCORE_COLUMNS
+from rmtl_bench.store import PlannedCell, Store, StoredPlan, save_plan
+from rmtl_bench.store.run_files import RunRecord, write_environment, write_run, write_table
 
 TOY = Path(__file__).parent / "toy"
 MakeScores = Callable[..., pd.DataFrame]
@@ -93,3 +97,74 @@ def make_scores() -> MakeScores:
         return pd.DataFrame(rows, columns=SCORE_COLUMNS)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def publish_cell() -> Callable[..., Cell]:
+    """Publish a small run in a store and return its cell: ``plan_cells`` makes a suite of such cells.
+
+    ``tables``: rows by the name of a table; without ``metrics``, one AUC a task that grows with the seed.
+    """
+
+    def publish(
+        store: Store,
+        weighting: str = "equal",
+        seed: int = 0,
+        status: str = "ok",
+        error: str = "",
+        *,
+        backbone: str = "ple",
+        seconds: float = 4.0,
+        facts: Mapping[str, Any] | None = None,
+        environment: Mapping[str, Any] | None = None,
+        publish: bool = True,
+        **tables: Sequence[tuple[Any, ...]],
+    ) -> Cell:
+        parts = (Component(name, name, 1, "d", "1", {"width": 4}) for name in ("sessions", backbone, weighting))
+        dataset, network, weighted = parts
+        cell = Cell(dataset, "0" * 16, network, weighted, {"max_epochs": 2}, ("auc", "logloss"), seed)
+        if not publish:
+            return cell
+        folder = store.staging_folder(cell.run_id)
+        times = ("2026-01-01T00:00:00.000+00:00", f"2026-01-01T00:00:{seconds:06.3f}+00:00")
+        write_run(folder, RunRecord(cell.run_id, cell, status, *times, {"train": seconds}, error, facts or {}))
+        write_environment(folder, environment or {})
+        if status == "ok" and "metrics" not in tables:
+            tables["metrics"] = [(task, "auc", 0.5 + seed / 7, True) for task in ("click", "pay")]
+        for name, rows in tables.items():
+            columns = {
+                "metrics": ("task", "metric", "value", "higher_is_better"),
+                "history": ("stage", "epoch", "task", "quantity", "value"),
+                "weights": ("stage", "epoch", "task", "mean", "q05", "q25", "q50", "q75", "q95"),
+                "diagnostics": ("task", "quantity", "value", "position"),
+            }[name]
+            write_table(folder, name, {column: [row[i] for row in rows] for i, column in enumerate(columns)})
+        store.publish(folder, cell.run_id)
+        return cell
+
+    return publish
+
+
+@pytest.fixture(scope="session")
+def plan_cells() -> Callable[..., StoredPlan]:
+    """Keep a plan of cells in a store; ``labels`` renames weightings."""
+
+    def plan(
+        store: Store, cells: Sequence[Cell], labels: Mapping[str, str] | None = None, suite: str = "tiny", **more: Any
+    ) -> StoredPlan:
+        names = labels or {}
+        planned = tuple(
+            PlannedCell(
+                cell.run_id,
+                cell.dataset.label,
+                cell.backbone.label,
+                names.get(cell.weighting.label, cell.weighting.label),
+                cell.seed,
+            )
+            for cell in cells
+        )
+        made = StoredPlan(suite, 1, "d", planned, title="A suite", metrics=("auc", "logloss"), **more)
+        save_plan(store, made)
+        return made
+
+    return plan

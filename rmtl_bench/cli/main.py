@@ -9,14 +9,18 @@ from importlib import import_module
 
 import click
 
-from rmtl_bench import __version__
 from rmtl_bench.contracts.errors import RmtlBenchError, did_you_mean
+from rmtl_bench.contracts.version import __version__
 
 COMMANDS = {
     "run": "run",
+    "status": "status",
+    "show": "show",
     "leaderboard": "leaderboard",
     "compare": "compare",
+    "power": "power",
     "diagnostics": "diagnostics",
+    "export": "export",
     "list": "listing",
     "info": "info",
     "methods": "methods",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_NO_TERMINAL_WIDTH = 120
 DEFAULT_STORE = Path("results/store")
 FORMATS = ("table", "markdown", "latex", "html", "csv", "json")
 """The formats of a report; named here too, since a --help must not import pandas. A test compares the two."""
@@ -133,6 +135,11 @@ def write_or_print(text: str, output: Path | None) -> None:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise click.UsageError(f"--output {output} cannot be written: {error.strerror or error}") from error
+
+
+def output_width() -> int:
+    """Return the columns that standard output has; 120 where it is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _NO_TERMINAL_WIDTH
 
 
 def print_foreign(text: str) -> None:

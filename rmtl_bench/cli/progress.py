@@ -9,18 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from rmtl_bench.contracts.cell import Cell, Outcome
-
-_TRACEBACK = "Traceback (most recent call last)"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as ``12 s``, ``3 min 05 s`` or ``2 h 10 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+from rmtl_bench.contracts.wording import duration, reason
 
 
 class _Progress:
@@ -54,7 +43,7 @@ class _Progress:
         line = f"[{self.done}/{self.total}] {outcome.status:<8} {cell.label}  {outcome.seconds:.1f} s"
         self.say(f"{line}, {self.time_left()} left" if self.done < self.total else line)
         if outcome.error:
-            self.say(f"    {_reason(outcome.error)}")
+            self.say(f"    {reason(outcome.error)}")
         for text in outcome.warnings:
             self.warnings.setdefault(text, []).append(cell.label)
 
@@ -146,12 +135,3 @@ class LiveProgress(_Progress):
 def open_progress() -> PlainProgress | LiveProgress:
     """Return the live display where stderr is a terminal, plain lines elsewhere."""
     return LiveProgress() if sys.stderr.isatty() else PlainProgress()
-
-
-def _reason(error: str) -> str:
-    """The line of a traceback that says what went wrong; of any other text, and of a longer message, the first."""
-    lines = [line for line in error.splitlines() if line.strip()]
-    if not lines or not lines[0].startswith(_TRACEBACK):
-        return (lines or [""])[0]
-    head = max(place for place, line in enumerate(lines) if line.startswith(_TRACEBACK))
-    return next((line for line in lines[head + 1 :] if not line.startswith(" ")), lines[-1])

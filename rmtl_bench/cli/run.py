@@ -12,9 +12,10 @@ from pathlib import Path
 import click
 
 from rmtl_bench.cli.options import debug_option, plugin_option, store_option, suite_options, warn_of_problems
-from rmtl_bench.cli.progress import duration, open_progress
+from rmtl_bench.cli.progress import open_progress
 from rmtl_bench.contracts.cell import Cell
 from rmtl_bench.contracts.errors import DataError
+from rmtl_bench.contracts.wording import duration
 from rmtl_bench.execution import DataSources, LocalExecutor, Options, missing_cells, stored_plan, with_sources
 from rmtl_bench.execution.device import require_device
 from rmtl_bench.execution.pending import statuses_to_retry

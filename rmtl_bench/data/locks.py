@@ -15,11 +15,17 @@ if sys.platform != "win32":
 
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _share(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
 else:
     import msvcrt
 
     def _lock(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    # There are no shared locks here: two who look at the same moment take each other for a holder.
+    _share = _lock
 
 
 def try_lock(path: Path) -> int | None:
@@ -40,3 +46,22 @@ def try_lock(path: Path) -> int | None:
         except FileNotFoundError:
             pass
         os.close(descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether some process holds the exclusive lock on ``path``; a missing file is held by nobody.
+
+    Nothing is created or removed, and those who look do not take each other for a holder. The lock is shared for the
+    moment of looking: a :func:`try_lock` in that moment finds it taken. So look only where a holder is expected.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        _share(descriptor)
+    except (BlockingIOError, PermissionError):
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -15,6 +15,7 @@ from rmtl_bench.contracts.cell import Cell, Outcome
 from rmtl_bench.execution.device import default_jobs, resolve_device
 from rmtl_bench.execution.listener import Listener
 from rmtl_bench.execution.process import RunProcess
+from rmtl_bench.execution.progress_files import ProgressFiles
 from rmtl_bench.execution.publish import publish_run, publish_unstarted
 from rmtl_bench.execution.queue import CellQueue
 from rmtl_bench.execution.request import RunRequest
@@ -51,6 +52,7 @@ class LocalExecutor:
         self.store = store
         self.listener = listener
         self.options = options
+        self._progress = ProgressFiles()
 
     def run(self, suite: str, cells: Sequence[Cell], sources: Mapping[str, Cell] | None = None) -> Mapping[str, int]:
         """Run the cells and return the number of runs by status.
@@ -66,6 +68,7 @@ class LocalExecutor:
         tables = self._prepare(cells)
         self.host.notify("rmtl_suite_started", suite=suite, cells=tuple(cells), store=self.store.path)
         self.listener.started(cells, jobs, device)
+        self._progress = ProgressFiles(suite)
         counts: Counter[str] = Counter()
         try:
             with _Interruption() as interruption:
@@ -119,6 +122,7 @@ class LocalExecutor:
                             queue.finished(running[process], outcome.status)
                             # Only now: a second Ctrl-C before leaves the process to the cleaning up below.
                             del running[process]
+                    self._progress.write_due()
             finally:
                 for process in running:
                     process.kill()
@@ -141,6 +145,7 @@ class LocalExecutor:
 
     def _start(self, request: RunRequest) -> RunProcess:
         process = RunProcess(request)
+        self._progress.started(request.staging, request.cell)
         self.listener.run_started(request.cell)
         return process
 
@@ -153,11 +158,13 @@ class LocalExecutor:
         for event in process.events():
             if event is None:
                 return True
+            self._progress.epoch_finished(process.request.staging, event)
             self.listener.epoch_finished(cell, event)
         return False
 
     def _finish(self, process: RunProcess, cell: Cell) -> Outcome:
         code = process.wait()
+        self._progress.ended(process.request.staging)
         return self._tell(cell, publish_run(self.store, process, code))
 
     def _tell(self, cell: Cell, outcome: Outcome) -> Outcome:

@@ -98,7 +98,7 @@ def diagnostics_document(stored: StoredDiagnostics, asked: Sequence[str] = ()) -
 
 def _chosen(stored: StoredDiagnostics, asked: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Return the epochs, the final diagnostics and the weights that the text formats show."""
-    epochs, final, weights = stored.epochs, stored.diagnostics, _varying(stored.weights)
+    epochs, final, weights = stored.epochs, stored.diagnostics, varying_weights(stored.weights)
     if not asked:
         return epochs[~epochs["quantity"].isin([*USUAL, *stored.plan.metrics])], final, weights
     if "all" in asked:
@@ -107,7 +107,7 @@ def _chosen(stored: StoredDiagnostics, asked: Sequence[str]) -> tuple[pd.DataFra
     return wanted[0], wanted[1], weights if WEIGHTS in asked else weights[:0]
 
 
-def _varying(weights: pd.DataFrame) -> pd.DataFrame:
+def varying_weights(weights: pd.DataFrame) -> pd.DataFrame:
     """Return the weights of the methods and stages that have more than one and the same weight for everything."""
     if weights.empty:
         return weights

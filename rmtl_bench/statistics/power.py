@@ -36,6 +36,8 @@ POWER_COLUMNS = [
 # Rounding in the non-central t must not ask for one more seed.
 _NOISE = 1e-9
 _BEYOND_SCALE = 1e6
+_MOST = 1e15
+"""Beyond it there is no number of seeds: no study, and no exact float."""
 
 
 def seeds_needed(
@@ -45,8 +47,8 @@ def seeds_needed(
 
     ``difference`` and ``sd``, the standard deviation of the paired differences, are in the metric's unit;
     ``comparisons`` is the number of tests that share the level ``alpha``. See :func:`reachable_seeds` for what an exact
-    test needs besides. Raises :class:`UsageError` for a difference of 0, which no number of seeds finds, for an sd that
-    is negative, and for a level or a power outside (0, 1).
+    test needs besides. Raises :class:`UsageError` for a difference of 0, or one so small that no number of seeds finds
+    it, for an sd that is negative, and for a level or a power outside (0, 1).
     """
     if not (math.isfinite(difference) and difference != 0):
         raise UsageError(f"a difference to be found is a number other than 0, not {difference:g}")
@@ -56,7 +58,12 @@ def seeds_needed(
         raise UsageError(f"a family has at least 1 comparison, not {comparisons}")
     check_rates(alpha, power)
     level = np.array([alpha / comparisons])
-    return int(_seeds(np.array([abs(difference)]), np.array([sd]), level, power)[0])
+    seeds = float(_seeds(np.array([abs(difference)]), np.array([sd]), level, power)[0])
+    if not math.isfinite(seeds):
+        raise UsageError(
+            f"no number of seeds finds a difference of {difference:g} under a standard deviation of {sd:g}"
+        )
+    return int(seeds)
 
 
 def reachable_seeds(comparisons: int = 1, alpha: float = ALPHA) -> int:
@@ -81,7 +88,8 @@ def power_table(
     half-width of the region in ``equivalence`` is taken (a percentage is of the reference's mean). Columns of the
     result: ``comparisons``, the tests of the family and metric (at least 3 seeds and an sd above 0); ``detectable``,
     the difference that the n seeds find after correction; ``difference``, NaN where none is given; ``seeds`` that it
-    takes, missing where the sd is unknown (n < 3) or 0; ``reachable``, the seeds that an exact test needs.
+    takes, missing where the sd is unknown (n < 3) or 0, or no number will do; ``reachable``, the seeds that an exact
+    test needs.
     """
     check_rates(alpha, power)
     wanted = _wanted_difference(comparisons, difference, equivalence)
@@ -97,20 +105,24 @@ def power_table(
         comparisons=tests,
         detectable=np.where(tested, _detectable(n, tests, alpha, power) * sd, np.nan),
         difference=wanted,
-        seeds=pd.array(np.where(known, seeds, np.nan), dtype="Int64"),
+        seeds=pd.array(np.where(np.isfinite(seeds), seeds, np.nan), dtype="Int64"),
         reachable=_reachable(tests, alpha),
     )[POWER_COLUMNS]
 
 
 def _seeds(difference: FloatArray, sd: FloatArray, level: FloatArray, power: float) -> FloatArray:
-    """Find the smallest n of at least 3 by halving a bracket, all rows at once.
+    """Find the smallest n of at least 3 by halving a bracket, all rows at once; infinite where it is beyond ``_MOST``.
 
     The bracket starts at the n of a test with known standard deviation; a t test takes more.
     """
-    rows = np.flatnonzero(sd > 0)
+    enough = np.full(len(sd), float(MIN_SEEDS))
     # An effect beyond any scale would overflow the distribution, and is seen on 3 seeds.
-    effect, level = np.minimum(difference[rows] / sd[rows], _BEYOND_SCALE), level[rows]
-    normal = ((stats.norm.isf(level / 2) + stats.norm.ppf(power)).clip(min=0) / effect) ** 2
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        effect = np.minimum(np.divide(difference, sd, out=np.full(len(sd), _BEYOND_SCALE), where=sd > 0), _BEYOND_SCALE)
+        normal = np.square((stats.norm.isf(level / 2) + stats.norm.ppf(power)).clip(min=0) / effect)
+    enough[normal > _MOST] = np.inf
+    rows = np.flatnonzero((sd > 0) & (normal <= _MOST))
+    effect, level, normal = effect[rows], level[rows], normal[rows]
     low, high = np.maximum(np.floor(normal) - 2, MIN_SEEDS - 1), np.maximum(np.ceil(normal), MIN_SEEDS)
     while (short := ~_found(effect, high, level, power)).any():
         low, high = np.where(short, high, low), np.where(short, high + np.ceil(high / 4), high)
@@ -118,7 +130,6 @@ def _seeds(difference: FloatArray, sd: FloatArray, level: FloatArray, power: flo
         middle = np.where(wide, np.floor((low + high) / 2), high)
         found = _found(effect, middle, level, power)
         low, high = np.where(wide & ~found, middle, low), np.where(wide & found, middle, high)
-    enough = np.full(len(sd), float(MIN_SEEDS))
     enough[rows] = high
     return enough
 

@@ -20,7 +20,9 @@ def paired_power(effect: FloatArray | float, n: FloatArray | float, alpha: Float
     df, off_centre = np.subtract(n, 1.0), np.multiply(effect, np.sqrt(n))
     critical = stats.t.isf(np.divide(alpha, 2.0), df)
     # The tail of the other sign, by symmetry: nct.cdf(-critical, df, off_centre) is NaN where it is far away.
-    return np.asarray(stats.nct.sf(critical, df, off_centre) + stats.nct.sf(critical, df, -off_centre))
+    # Some versions of scipy divide by zero on the way to a right answer.
+    with np.errstate(divide="ignore"):
+        return np.asarray(stats.nct.sf(critical, df, off_centre) + stats.nct.sf(critical, df, -off_centre))
 
 
 def effect_found(n: int, alpha: float, power: float) -> float:

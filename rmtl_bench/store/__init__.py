@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rmtl_bench.store.index import Attempt, Cost, Index, OtherData, Refreshed
 from rmtl_bench.store.layout import RunFolder, Store
-from rmtl_bench.store.plans import PlannedCell, StoredPlan, load_plan, plan_names, save_plan
+from rmtl_bench.store.plans import PlannedCell, StoredPlan, all_plans, load_plan, plan_names, save_plan
 
 __all__ = [
     "Attempt",
@@ -16,6 +16,7 @@ __all__ = [
     "RunFolder",
     "Store",
     "StoredPlan",
+    "all_plans",
     "load_plan",
     "plan_names",
     "save_plan",

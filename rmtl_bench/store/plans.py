@@ -99,6 +99,11 @@ def plan_names(store: Store) -> list[str]:
     return [plan_name(*kept) for kept in _kept(store)]
 
 
+def all_plans(store: Store) -> list[StoredPlan]:
+    """Return the kept plans, in the order of their names; raises :class:`StoreError` for one that cannot be read."""
+    return [_read(store.suites / f"{name}.json") for name in plan_names(store)]
+
+
 def _kept(store: Store) -> list[tuple[str, int, bool]]:
     entries = store.suites.iterdir() if store.suites.is_dir() else []
     matches = (_FILE.fullmatch(path.name) for path in entries)

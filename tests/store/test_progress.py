@@ -45,17 +45,17 @@ def clock(monkeypatch):
 
 
 def _file(folder, **more):
-    return ProgressFile(folder, Progress(RUN, "toy/mmoe/fixed/0", "toy@1", 6, 5.0, 7.0, **more))
+    return ProgressFile(folder, Progress(RUN, "toy/mmoe/fixed/0", "toy@1", 5.0, 7.0, **more))
 
 
 def test_a_run_tells_what_it_is_and_how_far_it_has_come(store, clock):
     folder = store.staging_folder(RUN)
     file = _file(folder)
-    assert runs_in_progress(store) == [Progress(RUN, "toy/mmoe/fixed/0", "toy@1", 6, 5.0, 7.0)]
+    assert runs_in_progress(store) == [Progress(RUN, "toy/mmoe/fixed/0", "toy@1", 5.0, 7.0)]
     file.epoch_finished(EPOCH)
     clock.append(102.0)
     file.write_if_due()
-    assert runs_in_progress(store) == [Progress(RUN, "toy/mmoe/fixed/0", "toy@1", 6, 5.0, 7.0, "train", 3, 0.75)]
+    assert runs_in_progress(store) == [Progress(RUN, "toy/mmoe/fixed/0", "toy@1", 5.0, 7.0, "train", 3, 0.75)]
 
 
 def test_the_file_is_written_once_a_second_at_most_and_the_last_epoch_is_not_lost(tmp_path, clock):
