@@ -20,6 +20,7 @@ COMMANDS = {
     "compare": "compare",
     "power": "power",
     "diagnostics": "diagnostics",
+    "report": "report",
     "export": "export",
     "list": "listing",
     "info": "info",

@@ -27,8 +27,8 @@ ACROSS_COLUMNS = ["metric", "method", "cells", "of_cells", *OUTCOMES, "mean_rank
 ACROSS = (
     "over all cells: verdicts against the declared reference, counted; mean rank: of the ranks below, equal ranks "
     "sharing their places; winrate: share of the other methods with a worse score, a tie counting half, each data set "
-    "weighing the same. A method that lacks a cell has neither. Cells of one data set are not independent: these counts "
-    "describe, they do not test."
+    "weighing the same. A method that lacks a cell has neither. Cells of one data set are not independent: these "
+    "counts describe, they do not test."
 )
 """What the headline means."""
 

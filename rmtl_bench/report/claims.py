@@ -9,14 +9,14 @@ import pandas as pd
 from rmtl_bench.report.document import DASH, Column, Section, against, chosen, number, p_value
 
 CLAIMS = (
-    "beats all: better than each of its declared references after correction, the only claim that needs no reference to "
-    "be picked. The best reference by mean is shown, not tested: it was picked on the same seeds."
+    "beats all: better than each of its declared references after correction, the only claim that needs no reference "
+    "to be picked. The best reference by mean is shown, not tested: it was picked on the same seeds."
 )
 """What a claim is."""
 
 STARS = (
-    "star: unpaired t test with equal variances against the best baseline by mean, p < 0.05, uncorrected: the practice of "
-    "published tables, not ours."
+    "star: unpaired t test with equal variances against the best baseline by mean, p < 0.05, uncorrected: the practice "
+    "of published tables, not ours."
 )
 """What a star is."""
 

@@ -95,7 +95,8 @@ def pair_document(
     shown = {m: r for m, r in pair.equivalence.items() if metrics is None or m in metrics}
     warning = find_protocol(pair.protocol).warning
     tables = {"comparison": pair.rows}
-    lines = [footnotes.difference(pair.confidence, pair.protocol), footnotes.verdicts(shown, pair.protocol), footnotes.ROBUST]
+    verdicts = footnotes.verdicts(shown, pair.protocol)
+    lines = [footnotes.difference(pair.confidence, pair.protocol), verdicts, footnotes.ROBUST]
     if variance is not None:
         sections += session_sections(variance)
         tables["sessions"] = variance

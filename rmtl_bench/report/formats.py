@@ -108,6 +108,8 @@ def _tabulate(section: Section, style: str) -> str:
 
 def _wrapped(text: str, width: int | None) -> list[str]:
     """Return the lines of a text, each no longer than ``width`` where its words allow it."""
+    if (width is None or len(text) <= width) and "\n" not in text:
+        return [text]
     lines = text.splitlines() or [""]
     if width is None or len(text) <= width:
         return lines

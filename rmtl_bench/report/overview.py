@@ -14,8 +14,8 @@ from rmtl_bench.report.leaderboard import Leaderboard
 
 OVERVIEW = (
     "↑ better, ↓ worse than its reference (in brackets: the difference is too small to matter), ≈ equivalent, = the "
-    "same difference for every seed, ? unresolved, n too small or not starred. Bold: no method of the cell is found better (rank "
-    "1), where that tells methods apart."
+    "same difference for every seed, ? unresolved, n too small or not starred. Bold: no method of the cell is found "
+    "better (rank 1), where that tells methods apart."
 )
 """What the marks of the table mean."""
 

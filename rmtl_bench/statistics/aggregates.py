@@ -18,7 +18,6 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from rmtl_bench.contracts.errors import UsageError, did_you_mean
 from rmtl_bench.statistics.frames import CELL, FloatArray, check_directions, check_scores, matrix
@@ -84,7 +83,7 @@ def mean_ranks(ranks: pd.DataFrame, incomplete: Incomplete = "exclude-method") -
         used = matrix(wide)[np.ix_(dense.rows, dense.methods)]
         mean = np.full(wide.shape[1], np.nan)
         if used.size:
-            mean[dense.methods] = stats.rankdata(used, axis=1).mean(axis=0)
+            mean[dense.methods] = average_places(used).mean(axis=0)
         parts.append(_table(metric, wide.columns, "mean_rank", mean, dense))
     return _joined(parts, "mean_rank")
 
@@ -113,11 +112,19 @@ def winrate(
         if others > 0 and len(used):
             sign = -1.0 if higher_is_better[str(metric)] else 1.0
             # The best is placed first: the distance to the last place is the number of methods beaten.
-            beaten = (others + 1 - stats.rankdata(sign * matrix(used), axis=1)) / others
+            beaten = (others + 1 - average_places(sign * matrix(used))) / others
             by_cell = pd.DataFrame(beaten, used.index, used.columns).groupby(level=cell).mean()
             rate[dense.methods] = by_cell.groupby(level="dataset").mean().mean().to_numpy()
         parts.append(_table(metric, wide.columns, "winrate", rate, dense))
     return _joined(parts, "winrate")
+
+
+def average_places(values: FloatArray) -> FloatArray:
+    """Return the place of each value within its row, 1 for the smallest, equal ones sharing the average of theirs.
+
+    ``scipy.stats.rankdata(values, axis=1)``, without the half second that importing it takes.
+    """
+    return np.asarray(pd.DataFrame(values).rank(axis=1), dtype=np.float64)
 
 
 class Dense(NamedTuple):

@@ -15,7 +15,8 @@ Run = tuple[str, str, int]
 def missing_runs(expected: Iterable[Run], scores: pd.DataFrame) -> pd.DataFrame:
     """Return the planned runs (dataset, method, seed) that have no score at all."""
     finite = check_scores(scores)
-    present = set(zip(finite["dataset"], finite["method"], finite["seed"], strict=True))
+    runs = finite[["dataset", "method", "seed"]].drop_duplicates()
+    present = set(zip(runs["dataset"], runs["method"], runs["seed"], strict=True))
     absent = sorted(run for run in set(expected) if run not in present)
     return pd.DataFrame(absent, columns=["dataset", "method", "seed"])
 
@@ -27,7 +28,7 @@ def cell_counts(expected: Iterable[Run] | None, scores: pd.DataFrame) -> pd.Data
     have every seed that any method of the data set has.
     """
     finite = check_scores(scores)
-    runs = pd.DataFrame(sorted(set(expected or ())), columns=["dataset", "method", "seed"])
+    runs = pd.DataFrame(list(set(expected or ())), columns=["dataset", "method", "seed"])
     planned = runs.groupby(["dataset", "method"]).size().rename("expected").reset_index()
     cells = finite[CELL].drop_duplicates()
     methods = pd.concat([planned, finite[["dataset", "method"]]]).drop_duplicates(["dataset", "method"])

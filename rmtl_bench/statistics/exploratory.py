@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from rmtl_bench.statistics.all_pairs import all_pairs, complete_cells
 from rmtl_bench.statistics.frames import CELL, FloatArray, check_directions, check_scores, column, matrix, wide_scores
@@ -93,6 +92,8 @@ def _compare_all(values: FloatArray, test_share: float, confidence: float) -> di
 
 def _benjamini_hochberg(table: pd.DataFrame) -> FloatArray:
     """Return p adjusted within each metric; a NaN is no test and does not count."""
+    from scipy import stats
+
     p, adjusted = column(table, "p"), np.full(len(table), np.nan)
     for rows in table.groupby("metric", sort=False).indices.values():
         tested = rows[np.isfinite(p[rows])]

@@ -25,10 +25,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from rmtl_bench.contracts.errors import UsageError, did_you_mean
-from rmtl_bench.statistics.aggregates import Incomplete, compared
+from rmtl_bench.statistics.aggregates import Incomplete, average_places, compared
 from rmtl_bench.statistics.frames import FloatArray, check_directions, check_scores, matrix
 from rmtl_bench.statistics.multiplicity import holm
 from rmtl_bench.statistics.paired import ALPHA, FLOAT_NOISE
@@ -92,7 +91,7 @@ def friedman(
 
 def _tested(untested: Friedman, values: FloatArray) -> Friedman:
     """Add ranks and tests of [blocks, methods], higher values better."""
-    average = stats.rankdata(-values, axis=1).mean(axis=0)
+    average = average_places(-values).mean(axis=0)
     order = np.argsort(average, kind="stable")
     values, ordered = values[:, order], tuple(untested.methods[i] for i in order)
     statistic, p = _friedman_p(values)
@@ -115,6 +114,8 @@ def pairwise_signed_rank(values: FloatArray) -> FloatArray:
 
     Blocks without a difference are dropped, as Wilcoxon did; a pair without any difference has p = 1.
     """
+    from scipy import stats
+
     methods = values.shape[1]
     first, second = np.triu_indices(methods, k=1)
     differences = (values[:, first] - values[:, second]).T
@@ -174,6 +175,8 @@ def _without_noise(values: FloatArray) -> FloatArray:
 
 
 def _friedman_p(values: FloatArray) -> tuple[float, float]:
+    from scipy import stats
+
     # Where all methods tie in all blocks, scipy divides by zero.
     if (values == values[:, :1]).all():
         return 0.0, 1.0

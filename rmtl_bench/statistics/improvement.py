@@ -21,7 +21,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from rmtl_bench.contracts.errors import UsageError, did_you_mean
 from rmtl_bench.statistics.aggregates import Incomplete, check_incomplete, compared
@@ -103,6 +102,8 @@ def _wins(block: _Block) -> FloatArray:
 
 
 def _trimmed(blocks: Sequence[FloatArray]) -> FloatArray:
+    from scipy import stats
+
     flat = [block.reshape(*block.shape[:2], -1) for block in blocks]
     return np.asarray(stats.trim_mean(np.concatenate(flat, axis=2), 0.25, axis=2), dtype=np.float64)
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from rmtl_bench.contracts.errors import UsageError
 from rmtl_bench.statistics.frames import FloatArray, column
+from rmtl_bench.statistics.student import t_ppf
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def half_width(n: FloatArray, sd: FloatArray, confidence: float) -> FloatArray:
     check_confidence(confidence)
     several = n >= 2
     safe = np.where(several, n, 2.0)
-    width = stats.t.ppf(0.5 + confidence / 2, safe - 1) * sd / np.sqrt(safe)
+    width = t_ppf(0.5 + confidence / 2, safe - 1) * sd / np.sqrt(safe)
     return np.where(several, width, np.nan)
 
 

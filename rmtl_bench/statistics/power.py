@@ -16,7 +16,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from rmtl_bench.contracts.errors import UsageError
 from rmtl_bench.statistics.frames import CELL, FloatArray, column
@@ -119,7 +119,7 @@ def _seeds(difference: FloatArray, sd: FloatArray, level: FloatArray, power: flo
     # An effect beyond any scale would overflow the distribution, and is seen on 3 seeds.
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         effect = np.minimum(np.divide(difference, sd, out=np.full(len(sd), _BEYOND_SCALE), where=sd > 0), _BEYOND_SCALE)
-        normal = np.square((stats.norm.isf(level / 2) + stats.norm.ppf(power)).clip(min=0) / effect)
+        normal = np.square((special.ndtri(power) - special.ndtri(level / 2)).clip(min=0) / effect)
     enough[normal > _MOST] = np.inf
     rows = np.flatnonzero((sd > 0) & (normal <= _MOST))
     effect, level, normal = effect[rows], level[rows], normal[rows]

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from rmtl_bench.contracts.errors import UsageError, did_you_mean
 from rmtl_bench.statistics.frames import FloatArray, column
@@ -103,6 +102,8 @@ def unpaired_p(
 
     NaN where a side has fewer than 2 values or neither side varies.
     """
+    from scipy import stats
+
     usable = (counts[0] > 1) & (counts[1] > 1) & (sds[0] + sds[1] > 0)
     p = np.full(len(usable), np.nan)
     sides = [array[usable] for side in (0, 1) for array in (means[side], sds[side], counts[side])]
@@ -111,6 +112,8 @@ def unpaired_p(
 
 
 def _wilcoxon_p(a: FloatArray, b: FloatArray) -> FloatArray:
+    from scipy import stats
+
     return np.asarray(stats.wilcoxon(a - b, method="exact", axis=1).pvalue, dtype=np.float64)
 
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from rmtl_bench.statistics.all_pairs import all_pairs, complete_cells
 from rmtl_bench.statistics.frames import FloatArray, check_directions, check_scores, matrix, wide_scores
 from rmtl_bench.statistics.multiplicity import holm
 from rmtl_bench.statistics.paired import ALPHA
 from rmtl_bench.statistics.resampled import corrected_error, share_of, t_test_p
+from rmtl_bench.statistics.student import t_ppf
 from rmtl_bench.statistics.verdicts import MIN_SEEDS
 
 
@@ -54,7 +54,7 @@ def rank_rows(values: FloatArray, test_share: float = 0.0) -> FloatArray:
     error = corrected_error(pairs.sd, seeds, test_share)
     # A p above 0.05 is not better after the correction; that it counts is all that matters, and most are.
     p = np.where(pairs.constant, np.nan, 1.0)
-    far = np.flatnonzero(np.abs(pairs.difference) >= 0.999 * stats.t.isf(ALPHA / 2, seeds - 1) * error)
+    far = np.flatnonzero(np.abs(pairs.difference) >= 0.999 * t_ppf(1 - ALPHA / 2, seeds - 1) * error)
     p[far] = t_test_p(pairs.difference[far], error[far], seeds - 1)
     beaten = holm(p) < ALPHA
     losers = np.where(pairs.difference > 0, pairs.second, pairs.first)[beaten]

@@ -15,10 +15,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from rmtl_bench.contracts.errors import UsageError
 from rmtl_bench.statistics.frames import FloatArray
+from rmtl_bench.statistics.student import t_ppf, t_sf
 
 
 def corrected_error(sd: FloatArray, n: FloatArray | int, test_share: FloatArray | float = 0.0) -> FloatArray:
@@ -29,14 +29,14 @@ def corrected_error(sd: FloatArray, n: FloatArray | int, test_share: FloatArray 
 def t_test_p(difference: FloatArray, error: FloatArray, df: FloatArray | int) -> FloatArray:
     """Return the two-sided p of ``difference / error`` under Student's t; NaN where the error is not positive."""
     t = np.divide(np.abs(difference), error, out=np.full(np.shape(difference), np.nan), where=error > 0)
-    return np.asarray(2 * stats.t.sf(t, df), dtype=np.float64)
+    return np.asarray(2 * t_sf(t, df), dtype=np.float64)
 
 
 def t_interval(
     difference: FloatArray, error: FloatArray, df: FloatArray | int, confidence: float
 ) -> tuple[FloatArray, FloatArray]:
     """Return the bounds ``difference ± t(0.5 + confidence / 2, df) * error``."""
-    width = stats.t.ppf(0.5 + confidence / 2, df) * error
+    width = t_ppf(0.5 + confidence / 2, df) * error
     return difference - width, difference + width
 
 

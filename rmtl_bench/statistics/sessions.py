@@ -25,11 +25,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from rmtl_bench.contracts.errors import UsageError, did_you_mean
 from rmtl_bench.statistics.frames import FloatArray
 from rmtl_bench.statistics.intervals import check_confidence
+from rmtl_bench.statistics.student import t_ppf
 
 DRAWS = 1_000
 """Resamplings of the sessions by default."""
@@ -253,7 +253,7 @@ def _half_width(errors: tuple[float, float], freedom: tuple[int, int], confidenc
     if not math.isfinite(total) or total == 0:
         return total
     df = total**2 / float((variances**2 / np.array(freedom)).sum())
-    return float(stats.t.ppf(0.5 + confidence / 2, df)) * math.sqrt(total)
+    return float(t_ppf(0.5 + confidence / 2, df)) * math.sqrt(total)
 
 
 def _over_draws(draws: FloatArray, confidence: float) -> tuple[float, float, float, int]:

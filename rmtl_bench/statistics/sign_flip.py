@@ -11,7 +11,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy import stats
 
 from rmtl_bench.statistics.frames import FloatArray
 
@@ -65,6 +64,8 @@ def _half_of_all_signs(n: int) -> FloatArray:
 @lru_cache(maxsize=8)
 def _random_signs(n: int) -> FloatArray:
     """Return scipy's own random flips, [RESAMPLES, n]: those of the rows of a unit matrix are their only entry."""
+    from scipy import stats
+
     test = stats.permutation_test(
         (np.eye(n),),
         np.sum,

@@ -9,20 +9,20 @@ solver then ends on a wrong answer without a word.
 from __future__ import annotations
 
 import numpy as np
-from scipy import optimize, stats
 
 from rmtl_bench.contracts.errors import UsageError
 from rmtl_bench.statistics.frames import FloatArray
+from rmtl_bench.statistics.student import noncentral_t_sf, t_ppf
+
+_PRECISION = 1e-14
 
 
 def paired_power(effect: FloatArray | float, n: FloatArray | float, alpha: FloatArray | float) -> FloatArray:
     """Return the power for effects |d_z| on n >= 2 seeds at the two-sided level ``alpha``, elementwise."""
     df, off_centre = np.subtract(n, 1.0), np.multiply(effect, np.sqrt(n))
-    critical = stats.t.isf(np.divide(alpha, 2.0), df)
-    # The tail of the other sign, by symmetry: nct.cdf(-critical, df, off_centre) is NaN where it is far away.
-    # Some versions of scipy divide by zero on the way to a right answer.
-    with np.errstate(divide="ignore"):
-        return np.asarray(stats.nct.sf(critical, df, off_centre) + stats.nct.sf(critical, df, -off_centre))
+    critical = -t_ppf(np.divide(alpha, 2.0), df)
+    # The tail of the other sign, by symmetry.
+    return noncentral_t_sf(critical, df, off_centre) + noncentral_t_sf(critical, df, np.negative(off_centre))
 
 
 def effect_found(n: int, alpha: float, power: float) -> float:
@@ -33,7 +33,11 @@ def effect_found(n: int, alpha: float, power: float) -> float:
     above = 1.0
     while paired_power(above, n, alpha) < power:
         above *= 2
-    return float(optimize.brentq(lambda effect: float(paired_power(effect, n, alpha)) - power, 0.0, above, xtol=1e-14))
+    below = 0.0
+    while above - below > _PRECISION * above:
+        middle = (below + above) / 2
+        below, above = (below, middle) if paired_power(middle, n, alpha) >= power else (middle, above)
+    return above
 
 
 def check_rates(alpha: float, power: float) -> None:
