@@ -27,6 +27,7 @@ from rmtl_bench.statistics import (
 )
 from rmtl_bench.statistics.claims import claims
 from rmtl_bench.statistics.paper_stars import STAR_COLUMNS, paper_stars
+from rmtl_bench.statistics.verdicts import MIN_SEEDS
 
 ROW_COLUMNS = [
     *(*CELL, "rank", "method", "backbone", "weighting", "mean", "low", "high", "n", "expected", "reference"),
@@ -199,6 +200,10 @@ def _own_notes(
             notes.append(f"family {family.name!r}: no scores of {', '.join(unmatched)}")
     if len(missing):
         notes.append(f"{len(missing)} planned runs have no scores; they are listed below")
+    seeds = scores["seed"].nunique()
+    if 0 < seeds < MIN_SEEDS:
+        few = "one seed" if seeds == 1 else f"{seeds} seeds"
+        notes.append(f"{few} alone: nothing is tested or ranked, since that takes {MIN_SEEDS} at least")
     if len(incomplete):
         notes.append(f"{len(incomplete)} incomplete cells are shown as n/N and left out of the ranks")
     return notes

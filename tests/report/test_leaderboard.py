@@ -177,3 +177,19 @@ def test_the_order_of_the_scores_does_not_matter(make_scores):
     other = build_leaderboard(scores.sample(frac=1, random_state=0), None, AGAINST_EQUAL)
     pd.testing.assert_frame_equal(one.rows, other.rows)
     pd.testing.assert_frame_equal(one.counts, other.counts)
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, "one seed alone"), (2, "2 seeds alone"), (3, "")])
+def test_too_few_seeds_are_said_plainly_and_nothing_is_ranked(make_scores, seeds, said):
+    values = {"ple/a": [0.7, 0.72, 0.74][:seeds], "ple/b": [0.8, 0.83, 0.84][:seeds]}
+    reference = Family("reference", ("*",), ("*/a",))
+    board = build_leaderboard(make_scores(values), None, LeaderboardSettings("T", {"auc": True}, reference=reference))
+    notes = [note for note in board.notes if "nothing is tested or ranked" in note]
+    if said:
+        assert notes == [f"{said}: nothing is tested or ranked, since that takes 3 at least"]
+        assert board.rows["rank"].isna().all()
+        assert board.across["mean_rank"].isna().all()
+        assert set(board.rows["verdict"].dropna()) == {"n too small"}
+    else:
+        assert notes == []
+        assert board.rows["rank"].notna().all()
