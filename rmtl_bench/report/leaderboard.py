@@ -79,13 +79,6 @@ class Leaderboard:
     claims: pd.DataFrame
     stars: pd.DataFrame
 
-    def _repr_html_(self) -> str:
-        """Return it as a notebook shows it."""
-        from rmtl_bench.report.formats import render
-        from rmtl_bench.report.layout import leaderboard_document
-
-        return render(leaderboard_document(self), "html")
-
 
 def build_leaderboard(
     scores: pd.DataFrame,

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from rmtl_bench.contracts.errors import UsageError
 from rmtl_bench.report.comparison import PairComparison, compare_pair
+from rmtl_bench.report.formats import render
+from rmtl_bench.report.layout import leaderboard_document
 from rmtl_bench.report.leaderboard import Leaderboard, build_leaderboard
 from rmtl_bench.report.stored_suite import StoredSuite, read_stored_suite
 from rmtl_bench.statistics import DEFAULT_PROTOCOL
 from rmtl_bench.store import Index, Store, plan_names
+
+
+@dataclass(frozen=True)
+class ShownLeaderboard(Leaderboard):
+    """A leaderboard that a notebook shows as tables."""
+
+    def _repr_html_(self) -> str:
+        return render(leaderboard_document(self), "html")
 
 
 class Results:
@@ -50,15 +61,14 @@ class Results:
 
     def leaderboard(
         self, suite: str | None = None, *, protocol: str = DEFAULT_PROTOCOL, against: str | None = None
-    ) -> Leaderboard:
+    ) -> ShownLeaderboard:
         """Return the leaderboard of a suite; its frames are ``rows``, ``comparisons``, ``counts`` and so on.
 
         ``protocol`` and ``against`` as :meth:`StoredSuite.settings` takes them.
         """
         stored = self._suite(suite)
-        return build_leaderboard(
-            stored.scores, stored.expected, stored.settings(protocol=protocol, against=against), stored.costs
-        )
+        settings = stored.settings(protocol=protocol, against=against)
+        return ShownLeaderboard(**vars(build_leaderboard(stored.scores, stored.expected, settings, stored.costs)))
 
     def compare(
         self,
