@@ -35,7 +35,8 @@ def findings(board: Leaderboard, metrics: Sequence[str] | None = None) -> list[s
     for family in families:
         rows = _spoken_of(board.comparisons[board.comparisons["family"] == family.name], metrics)
         if len(rows):
-            sentences.append(f"{_capital(family.name)}, {_by_metric(rows)}.")
+            sentences.append(f"{_capital(family.name)}: {_by_metric(rows)}.")
+            sentences += _named(rows.rename(columns={"candidate": "method"}), "of these")
     rows = _spoken_of(board.rows[board.rows["verdict"].notna()], metrics)
     if len(rows):
         sentences += _against_reference(rows)
@@ -58,18 +59,22 @@ def _spoken_of(rows: pd.DataFrame, metrics: Sequence[str] | None) -> pd.DataFram
 
 
 def _by_metric(rows: pd.DataFrame) -> str:
-    return "; ".join(f"{metric}: {_counted(group)}" for metric, group in rows.groupby("metric", sort=False))
+    return "; ".join(f"in {metric}, {_counted(group)}" for metric, group in rows.groupby("metric", sort=False))
 
 
 def _against_reference(rows: pd.DataFrame) -> Iterable[str]:
     references = sorted({split_method(reference)[1] for reference in rows["reference"]})
     named = references[0] if len(references) == 1 else "their references"
-    yield f"All methods against {named}, {_by_metric(rows)}."
-    for word, verdicts in (("Better", _GROUPS["better"]), ("Worse", _GROUPS["worse"])):
-        methods = sorted(rows.loc[rows["verdict"].isin(verdicts), "method"].unique())
+    yield f"All methods against {named}: {_by_metric(rows)}."
+    yield from _named(rows, f"than {named}")
+
+
+def _named(rows: pd.DataFrame, than: str) -> Iterable[str]:
+    for word in ("better", "worse"):
+        methods = sorted(rows.loc[rows["verdict"].isin(_GROUPS[word]), "method"].unique())
         if methods:
             more = f" and {len(methods) - _NAMED} more" if len(methods) > _NAMED else ""
-            yield f"{word} than {named} in some cell: {', '.join(methods[:_NAMED])}{more}."
+            yield f"{_capital(word)} {than} in some cell: {', '.join(methods[:_NAMED])}{more}."
 
 
 def _seeds(board: Leaderboard) -> Iterable[str]:
@@ -78,14 +83,16 @@ def _seeds(board: Leaderboard) -> Iterable[str]:
         most, fewest = int(counts.max()), int(counts.min())
         seeds = f"{most} seed{'' if most == 1 else 's'}" if most == fewest else f"{fewest} to {most} seeds"
         few = " One seed says nothing of noise: nothing is tested or ranked." if most == 1 else ""
-        yield f"A method has {seeds} a cell.{few}"
+        yield f"Every method was trained with {seeds}.{few}"
 
 
 def _counted(group: pd.DataFrame) -> str:
     """Return the verdicts of some comparisons, counted, those that did not occur left out but for the first two."""
     found = {name: int(group["verdict"].isin(verdicts).sum()) for name, verdicts in _GROUPS.items()}
-    shown = [f"{count} {name}" for name, count in found.items() if count or name in ("better", "worse")]
-    return f"of {len(group)} comparison{'' if len(group) == 1 else 's'} {', '.join(shown)}"
+    better, worse = found.pop("better"), found.pop("worse")
+    rest = ", ".join(f"{count} {name}" for name, count in found.items() if count)
+    comparisons = f"{len(group)} comparison{'' if len(group) == 1 else 's'}"
+    return f"{better} of {comparisons} better, {worse} worse" + (f" ({rest})" if rest else "")
 
 
 def _capital(text: str) -> str:

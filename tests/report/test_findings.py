@@ -30,12 +30,14 @@ def board(scores, plan=None, **changed):
 
 def test_verdicts_are_counted_controls_first_then_families_then_the_reference(make_scores):
     assert findings(board(make_scores(VALUES))) == [
-        "Bad against its control, auc: of 1 comparison 0 better, 1 worse.",
-        "Others, auc: of 1 comparison 1 better, 0 worse.",
-        "All methods against plain, auc: of 3 comparisons 1 better, 1 worse, 1 equivalent.",
+        "Bad against its control: in auc, 0 of 1 comparison better, 1 worse.",
+        "Worse of these in some cell: ple/bad.",
+        "Others: in auc, 1 of 1 comparison better, 0 worse.",
+        "Better of these in some cell: ple/good.",
+        "All methods against plain: in auc, 1 of 3 comparisons better, 1 worse (1 equivalent).",
         "Better than plain in some cell: ple/good.",
         "Worse than plain in some cell: ple/bad.",
-        "A method has 6 seeds a cell.",
+        "Every method was trained with 6 seeds.",
     ]
 
 
@@ -64,9 +66,12 @@ def test_missing_runs_come_first(make_scores):
 
 def test_one_seed_is_said_to_say_nothing(make_scores):
     sentences = findings(board(make_scores({m: v[:1] for m, v in VALUES.items()})))
-    assert sentences[-1] == "A method has 1 seed a cell. One seed says nothing of noise: nothing is tested or ranked."
     assert (
-        "All methods against plain, auc: of 3 comparisons 0 better, 0 worse, 3 undecided for want of seeds."
+        sentences[-1]
+        == "Every method was trained with 1 seed. One seed says nothing of noise: nothing is tested or ranked."
+    )
+    assert (
+        "All methods against plain: in auc, 0 of 3 comparisons better, 0 worse (3 undecided for want of seeds)."
         in sentences
     )
 
