@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -33,6 +35,13 @@ from rmtl_bench.cli.options import (
     help="Compare with this method, as backbone/weighting or */weighting, in place of the declared reference.",
 )
 @protocol_option
+@click.option(
+    "--incomplete",
+    type=click.Choice(["exclude-method", "exclude-cell"]),
+    default="exclude-method",
+    show_default=True,
+    help="Over all cells, leave out the methods that lack a cell, or the cells that a method lacks.",
+)
 @report_options
 @debug_option
 def command(
@@ -43,6 +52,7 @@ def command(
     by: str | None,
     against: str | None,
     protocol: str,
+    incomplete: Literal["exclude-method", "exclude-cell"],
     fmt: str,
     output: Path | None,
 ) -> None:
@@ -53,5 +63,6 @@ def command(
     store = Store.open(store_path, create=False)
     suite = read_stored_suite(store, suite_name, sample=sample, metrics=asked_metrics(metrics, fmt))
     settings = suite.require_scores(store).settings(protocol=protocol, against=against)
+    settings = replace(settings, incomplete=incomplete)
     board = build_leaderboard(suite.scores, suite.expected, settings, suite.costs)
     show_report(leaderboard_document(board, suite.shown(metrics), by), fmt, output, suite.refreshed)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from rmtl_bench.report.document import DASH, Column, Section, chosen
-from rmtl_bench.statistics import CELL, mean_ranks, verdict_counts, winrate
+from rmtl_bench.statistics import CELL, Incomplete, mean_ranks, verdict_counts, winrate
 
 OUTCOMES = {
     "wins": "better",
@@ -27,16 +27,22 @@ ACROSS_COLUMNS = ["metric", "method", "cells", "of_cells", *OUTCOMES, "mean_rank
 ACROSS = (
     "over all cells: verdicts against the declared reference, counted; mean rank: of the ranks below, equal ranks "
     "sharing their places; winrate: share of the other methods with a worse score, a tie counting half, each data set "
-    "weighing the same. A method that lacks a cell has neither. Cells of one data set are not independent: these "
-    "counts describe, they do not test."
+    "weighing the same. A method that lacks a cell has neither, unless its cells are left out for all. Cells of one "
+    "data set are not independent: these counts describe, they do not test."
 )
 """What the headline means."""
 
 
-def across_cells(rows: pd.DataFrame, scores: pd.DataFrame, higher_is_better: Mapping[str, bool]) -> pd.DataFrame:
+def across_cells(
+    rows: pd.DataFrame,
+    scores: pd.DataFrame,
+    higher_is_better: Mapping[str, bool],
+    incomplete: Incomplete = "exclude-method",
+) -> pd.DataFrame:
     """Return ``ACROSS_COLUMNS``, a row a metric and method, in the order of the mean rank; equal ones by name.
 
-    ``rows``: those of a leaderboard, with rank and verdict; ``scores``: what it was made from.
+    ``rows``: those of a leaderboard, with rank and verdict; ``scores``: what it was made from. ``incomplete``: whether
+    mean rank and winrate leave out the methods that lack a cell, or the cells that a method lacks.
     """
     if rows.empty:
         return pd.DataFrame(columns=ACROSS_COLUMNS)
@@ -46,8 +52,8 @@ def across_cells(rows: pd.DataFrame, scores: pd.DataFrame, higher_is_better: Map
     ).rename(columns={"candidate": "method"})
     table = rows[key].drop_duplicates().merge(counts.drop(columns="of_cells"), on=key, how="left")
     cells = rows[CELL].drop_duplicates().groupby("metric").size()
-    ranks = mean_ranks(rows[[*CELL, "method", "rank"]].astype({"rank": float}))
-    rates = winrate(scores, higher_is_better)
+    ranks = mean_ranks(rows[[*CELL, "method", "rank"]].astype({"rank": float}), incomplete)
+    rates = winrate(scores, higher_is_better, incomplete)
     for frame, column in ((ranks, "mean_rank"), (rates, "winrate")):
         table = table.merge(frame[[*key, column]], on=key, how="left")
     counted = ["cells", *OUTCOMES]

@@ -14,6 +14,7 @@ from rmtl_bench.statistics import (
     CELL,
     DEFAULT_PROTOCOL,
     Family,
+    Incomplete,
     cell_counts,
     check_scores,
     delta_m,
@@ -44,7 +45,8 @@ class LeaderboardSettings:
     ``notes`` are printed on top. ``reference`` names, for each method, the one it is judged against; ``families`` are
     further comparisons with corrections of their own. ``equivalence`` maps a metric to a difference too small to
     matter, in its unit (0.001) or in percent of the reference ("0.1%"). ``delta_m_reference`` is one method.
-    ``protocol`` is one of :data:`~rmtl_bench.statistics.PROTOCOLS`.
+    ``protocol`` is one of :data:`~rmtl_bench.statistics.PROTOCOLS`. ``incomplete``: what the headline over all cells
+    does about methods that lack a cell, see :mod:`rmtl_bench.statistics.aggregates`.
     """
 
     title: str
@@ -55,6 +57,7 @@ class LeaderboardSettings:
     families: tuple[Family, ...] = ()
     delta_m_reference: str | None = None
     protocol: str = DEFAULT_PROTOCOL
+    incomplete: Incomplete = "exclude-method"
     confidence: float = 0.95
 
 
@@ -114,7 +117,7 @@ def build_leaderboard(
         costs=cost_table(costs, settings.reference),
         claims=claims(comparisons, settings.higher_is_better),
         stars=_stars(finite, settings),
-        across=across_cells(rows, finite, settings.higher_is_better),
+        across=across_cells(rows, finite, settings.higher_is_better, settings.incomplete),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rmtl_bench.statistics.aggregates import mean_ranks, verdict_counts, winrate
+from rmtl_bench.statistics.aggregates import Incomplete, mean_ranks, verdict_counts, winrate
 from rmtl_bench.statistics.bayesian import SignedRank, signed_rank_probabilities
 from rmtl_bench.statistics.claims import CLAIM_COLUMNS, claims
 from rmtl_bench.statistics.completeness import cell_counts, incomplete_cells, missing_runs
@@ -47,6 +47,7 @@ __all__ = [
     "VERDICTS",
     "Family",
     "Friedman",
+    "Incomplete",
     "Interval",
     "MetricDraws",
     "Paired",

@@ -83,3 +83,11 @@ def test_stars_stand_under_the_papers_protocol_alone(make_scores):
     text = render(leaderboard_document(board), "table")
     assert "against all, stars as in the paper: auc" in text
     assert "not starred: neither, which is no sign of equality" in text
+
+
+def test_the_cells_that_a_method_lacks_can_be_left_out_for_all(make_scores):
+    scores = make_scores(VALUES, ("a", "b"))
+    board = build(scores[(scores["dataset"] == "a") | (scores["method"] != "ple/good")], incomplete="exclude-cell")
+    table = board.across.set_index("method")
+    assert table.loc["ple/good", "mean_rank"] == 1.0
+    assert table["winrate"].to_dict() == pytest.approx({"ple/good": 1.0, "ple/plain": 0.25, "ple/same": 0.25})
