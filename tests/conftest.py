@@ -13,7 +13,7 @@ import pytest
 from rmtl_bench.contracts.cell import Cell, Component
 from rmtl_bench.statistics import SCORE_COLUMNS
 from rmtl_bench.store import PlannedCell, Store, StoredPlan, save_plan
-from rmtl_bench.store.run_files import RunRecord, write_environment, write_run, write_table
+from rmtl_bench.store.run_files import RunRecord, write_environment, write_predictions, write_run, write_table
 
 TOY = Path(__file__).parent / "toy"
 MakeScores = Callable[..., pd.DataFrame]
@@ -168,3 +168,66 @@ def plan_cells() -> Callable[..., StoredPlan]:
         return made
 
     return plan
+
+
+@pytest.fixture(scope="session")
+def publish_suite(publish_cell: Callable[..., Cell]) -> Callable[..., StoredPlan]:
+    """Publish a suite that a whole report can be made of: scores, epochs, weights and predictions of each run.
+
+    ``gains``: AUC above the weighting ``equal``, by weighting. ``failed``: a traceback by (weighting, seed); runs in
+    ``missing`` are planned and not there.
+    """
+
+    def publish(
+        store: Store,
+        gains: Mapping[str, float],
+        seeds: int = 4,
+        *,
+        tasks: Sequence[str] = ("click", "pay"),
+        dataset: str = "sessions",
+        failed: Mapping[tuple[str, int], str] | None = None,
+        missing: Sequence[tuple[str, int]] = (),
+        predictions: bool = True,
+        statistics: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> StoredPlan:
+        planned = []
+        for weighting, gain in gains.items():
+            for seed in range(seeds):
+                error = (failed or {}).get((weighting, seed))
+                tables = {} if error is not None else _tables(tasks, gain, seed)
+                options: dict[str, Any] = {"status": "ok" if error is None else "failed", "error": error or ""}
+                published = (weighting, seed) not in missing
+                environment = {"python": "3.11.7", "distributions": {"numpy": "2.4.6"}}
+                facts = {"seconds_a_step": 0.01 * (1 + seed), "parameters": 1000}
+                options |= {"publish": published, "environment": environment, "facts": facts}
+                cell = publish_cell(store, weighting, seed, **options, **tables)
+                if predictions and published and error is None:
+                    write_predictions(store.runs_path / cell.run_id, _predictions(tasks, gain, seed))
+                planned.append(PlannedCell(cell.run_id, dataset, cell.backbone.label, weighting, seed))
+        declared = {"reference": "*/equal", "scope": "same-backbone", "delta_m": "", "headline": ["auc", "logloss"]}
+        declared |= {"equivalence": {"auc": 0.001, "logloss": "0.1%"}, "comparisons": [], **(statistics or {})}
+        plan = StoredPlan("tiny", 1, "d", tuple(planned), metrics=("auc", "logloss"), statistics=declared, **more)
+        save_plan(store, plan)
+        return plan
+
+    return publish
+
+
+def _tables(tasks: Sequence[str], gain: float, seed: int) -> dict[str, list[tuple[Any, ...]]]:
+    auc = 0.7 + seed / 100 + gain * (1 + seed / 50)
+    epochs = [(epoch, task) for epoch in (1, 2, 3) for task in tasks]
+    spread = (0.8, 0.9, 1.0, 1.1, 1.2)
+    return {
+        "metrics": [(t, m, v, m == "auc") for t in tasks for m, v in (("auc", auc), ("logloss", 1 - auc))],
+        "history": [("train", e, t, q, auc - 0.1 / e) for e, t in epochs for q in ("auc", "train-loss")],
+        "weights": [("train", e, t, 1 + gain * e, *((1 + gain * e) * s for s in spread)) for e, t in epochs],
+    }
+
+
+def _predictions(tasks: Sequence[str], gain: float, seed: int) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {"row": list(range(24)), "session": [row // 3 for row in range(24)]}
+    for task in tasks:
+        columns[f"label_{task}"] = [float(row % 3 == 0) for row in range(24)]
+        columns[f"score_{task}"] = [0.1 + 0.1 * ((row + seed) % 8) + gain for row in range(24)]
+    return columns

@@ -17,6 +17,8 @@ _COMMANDS = re.compile(r"\s*([A-Za-z])\s*")
 _NO_TURN = re.compile(r"\s*rotate\(-?0 [^)]*\)")
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 _NUMERIC = ("d", "x", "y", "width", "height", "transform", "points")
+# What no XML may hold, and a name may.
+_NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ROOT_STYLE = "stroke-linejoin:round;stroke-linecap:butt;font-family:'DejaVu Sans',system-ui,sans-serif"
 # What the root says already.
 _INHERITED = {"font-family", "font"}
@@ -27,6 +29,7 @@ def rewrite(text: str, prefix: str, title: str, description: str, colours: Mappi
 
     ``colours``: what stands in for a colour ``#rrggbb``. Coordinates keep two decimals.
     """
+    text, title, description = (_NO_XML.sub("\ufffd", part) for part in (text, title, description))
     root = ElementTree.fromstring(text)  # noqa: S314 -- our own drawing
     definitions = _take_definitions(root)
     children = [simple for child in root for simple in _simplified(child, colours)]
