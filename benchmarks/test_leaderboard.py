@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from benchmarks import reported_store
 from benchmarks.large_store import RUNS, write_store
 from rmtl_bench.report import build_leaderboard, leaderboard_document, read_stored_suite, render
 from rmtl_bench.store import Index
@@ -51,3 +52,15 @@ def test_steps_of_a_leaderboard(benchmark, store, step):
         "render": lambda: render(leaderboard_document(board, suite.shown(())), "table"),
     }
     benchmark.pedantic(steps[step], rounds=5, warmup_rounds=1)
+
+
+def test_report_of_300_runs(benchmark, tmp_path):
+    benchmark.group = "report of 300 runs"
+    store = reported_store.write_store(tmp_path / "store")
+    assert Index(store).refresh().ingested == reported_store.RUNS == 300
+    page = tmp_path / "report.html"
+    arguments = ["report", "--suite", "reported", "--store", str(store.path), "--output", str(page)]
+    command = [sys.executable, "-P", "-m", "rmtl_bench.cli.main", *arguments]
+    benchmark.pedantic(lambda: subprocess.run(command, capture_output=True, check=True), rounds=2)
+    assert benchmark.stats.stats.min < 30
+    assert page.stat().st_size < 5_000_000
