@@ -53,4 +53,8 @@ def command(
     warn_of_problems(written.refreshed)
     if figures is not None:
         click.echo(f"wrote {len(written.figures)} files of figures to {figures}", err=True)
-    click.echo(f"wrote {written.path} ({written.size / 2**20:.1f} MB)", err=True)
+    click.echo(f"wrote {written.path} ({_size(written.size)})", err=True)
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"

@@ -201,5 +201,6 @@ def _own_notes(
         few = "one seed" if seeds == 1 else f"{seeds} seeds"
         notes.append(f"{few} alone: nothing is tested or ranked, since that takes {MIN_SEEDS} at least")
     if len(incomplete):
-        notes.append(f"{len(incomplete)} incomplete cells are shown as n/N and left out of the ranks")
+        cells = "1 incomplete cell is" if len(incomplete) == 1 else f"{len(incomplete)} incomplete cells are"
+        notes.append(f"{cells} shown as n/N and left out of the ranks")
     return notes
