@@ -42,9 +42,10 @@ _LIST_LINE = 0.135
 
 
 def cost_figures(board: Leaderboard, highlights: Highlights, metrics: Sequence[str] | None) -> Iterator[ReportFigure]:
-    """Yield a figure for every data set and metric that is shown, a panel a task; nothing where no cost is known.
+    """Yield the figures of every data set and metric that is shown, a panel a task; nothing where no cost is known.
 
-    The cost is the median seconds of a training step, or the number of parameters where no run says how long it took.
+    One against the median seconds of a training step, and one against the number of parameters where methods differ
+    in it, or where no run says how long it took.
     """
     directions = board.settings.higher_is_better
     costs = board.costs[["dataset", "method", *_COSTS]].astype(dict.fromkeys(_COSTS, float))
@@ -52,12 +53,15 @@ def cost_figures(board: Leaderboard, highlights: Highlights, metrics: Sequence[s
     rows = rows[~rows["metric"].isin([metric for metric in directions if is_gap(metric, directions)])]
     for dataset, part in rows.groupby("dataset", sort=True):
         for metric, of_metric in part.groupby("metric", sort=False):
-            cost = next((name for name in _COSTS if (of_metric[name] > 0).any()), None)
-            there = of_metric[np.isfinite(of_metric["mean"])] if cost else of_metric[:0]
-            there = there[there[cost] > 0] if cost else there
-            if cost is None or there.empty:
-                continue
-            yield _figure(str(dataset), str(metric), cost, there, directions[str(metric)], highlights, board)
+            scored = of_metric[np.isfinite(of_metric["mean"])]
+            for cost in _worth_drawing(scored):
+                there = scored[scored[cost] > 0]
+                yield _figure(str(dataset), str(metric), cost, there, directions[str(metric)], highlights, board)
+
+
+def _worth_drawing(rows: pd.DataFrame) -> list[str]:
+    known = [cost for cost in _COSTS if (rows[cost] > 0).any()]
+    return [cost for cost in known if cost == known[0] or rows.loc[rows[cost] > 0, cost].nunique() > 1]
 
 
 def front(cost: FloatArray, quality: FloatArray) -> list[int]:
@@ -83,7 +87,7 @@ def _figure(
         for task, ends in fronts.items()
     )
     return ReportFigure(
-        slug=slug("cost", dataset, metric),
+        slug=slug("cost", dataset, metric, _COSTS[cost]),
         section="cost",
         title=f"{dataset} · {metric} against {_COSTS[cost]}",
         caption=(

@@ -38,6 +38,20 @@ def test_lower_is_better_turns_the_front(make_parts, drawn):
     _, board, _, _ = make_parts()
     rows = board.rows[(board.rows["task"] == "click") & (board.rows["metric"] == "logloss")]
     best = rows.loc[rows["mean"].idxmin()]
-    (alt,) = (figure.alt for figure, _ in drawn if figure.slug == "cost-a-b-logloss")
+    (alt,) = (figure.alt for figure, _ in drawn if figure.slug == "cost-a-b-logloss-seconds-a-step")
     last = alt.partition("click: ")[2].partition("; pay")[0].split(", ")[-1]
     assert last.startswith(f"{best['method']} {best['mean']:.5f}")
+
+
+def test_parameters_are_drawn_beside_seconds_where_methods_differ_in_them(make_parts):
+    suite, board, diagnostics, bins = make_parts()
+    for parameters, titles in (
+        (1000, {"seconds a step"}),
+        (range(1000, 1000 + len(board.costs)), {"seconds a step", "parameters"}),
+    ):
+        costs = board.costs.assign(parameters=parameters)
+        drawn = [
+            f for f in report_figures(suite, replace(board, costs=costs), diagnostics, bins) if f.section == "cost"
+        ]
+        assert {f.title for f in drawn} == {f"a & b · {m} against {t}" for m in ("auc", "logloss") for t in titles}
+        assert len({f.slug for f in drawn}) == len(drawn)

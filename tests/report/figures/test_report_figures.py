@@ -40,7 +40,7 @@ def test_only_the_metrics_asked_for_are_drawn(make_parts):
     slugs = {figure.slug for figure in figures if figure.section in ("cells", "curves", "cost", "gap")}
     assert slugs == {
         *(f"{section}-a-b-{task}-logloss" for section in ("cells", "curves") for task in ("click", "pay")),
-        "cost-a-b-logloss",
+        "cost-a-b-logloss-seconds-a-step",
     }
 
 
