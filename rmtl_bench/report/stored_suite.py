@@ -73,6 +73,8 @@ class StoredSuite:
         reference, notes = Family("reference", ("*",), (declared["reference"],), declared["scope"]), []
         if against is not None:
             notes.append(f"against {against} in place of the declared {declared['reference']}: exploratory")
+            if "/" not in against:
+                raise UsageError(f"--against {against!r} is not of the form backbone/weighting, such as '*/{against}'")
             scope = "same-backbone" if against.startswith("*/") else "all"
             reference = Family("against", ("*",), (against,), scope)
             if methods and reference.unmatched(methods):

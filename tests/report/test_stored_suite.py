@@ -212,6 +212,11 @@ def test_a_reference_chosen_afterwards_is_called_exploratory(store):
         read_stored_suite(store, "tiny@1").settings(against="*/min")
 
 
+def test_a_reference_without_its_backbone_gets_the_right_form(store):
+    with pytest.raises(UsageError, match=r"--against 'mine' is not of the form backbone/weighting, such as '\*/mine'"):
+        read_stored_suite(store, "tiny@1").settings(against="mine")
+
+
 def test_a_protocol_with_a_warning_is_noted(store):
     suite = read_stored_suite(store, "tiny@1")
     warning = PROTOCOLS["rmtl-paper"].warning
