@@ -29,6 +29,19 @@ class Batch:
     def __len__(self) -> int:
         return self.labels.shape[0]
 
+    def replica(self, place: int) -> Batch:
+        """Return the batch at a place of batches stacked [S, B, ...], as seeds side by side see them."""
+        mask = None if self.label_mask is None else self.label_mask[place]
+        return Batch(
+            self.categorical[place],
+            self.numerical[place],
+            self.labels[place],
+            mask,
+            self.session[place],
+            self.user[place],
+            self.rows[place],
+        )
+
 
 class SplitRows(Protocol):
     """The rows of one split, resident on the training device, in session order."""
@@ -48,7 +61,7 @@ class SplitRows(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, rows: Tensor) -> Batch:
-        """Return the rows at the int64 positions ``rows`` [B]."""
+        """Return the rows at the int64 positions ``rows`` [B]; positions [S, B] give batches stacked [S, B, ...]."""
         ...
 
     def batches(self, size: int) -> Iterator[Batch]:

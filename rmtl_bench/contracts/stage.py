@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from rmtl_bench.contracts.backbone import Backbone
 from rmtl_bench.contracts.batch import Batch, SplitRows
 from rmtl_bench.contracts.schema import Schema
+from rmtl_bench.contracts.side_by_side import StageGroup
 from rmtl_bench.contracts.weighting import Weighting
 
 
@@ -93,6 +94,15 @@ class Stage(ABC):
     @abstractmethod
     def evaluate(self) -> Evaluation:
         """Return the validation result at the end of an epoch."""
+
+    @classmethod
+    def side_by_side(cls, stages: Sequence[Self]) -> StageGroup[Any] | None:
+        """Return what takes the steps of this stage for several seeds in one pass.
+
+        ``None``, the default: nothing can, and they run one after another. Raises ``NotStackableError`` where these
+        seeds' modules cannot be stacked.
+        """
+        return None
 
 
 class StageContext(Protocol):

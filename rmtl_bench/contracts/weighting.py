@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -35,13 +35,13 @@ class TaskLosses:
     def mean(self, sample_weights: Tensor | None = None) -> Tensor:
         """Return the mean loss of each task [K] over its known labels, weighted per sample [B, K] if given.
 
-        A task without a known label in the batch has loss 0. Weights are not normalised: weights of 1 and no
-        weights give the same.
+        Of stacked losses [S, B, K], the means are [S, K]. A task without a known label in the batch has loss 0. Weights
+        are not normalised: weights of 1 and no weights give the same.
         """
         losses = self.per_sample if sample_weights is None else self.per_sample * sample_weights
         if self.mask is None:
-            return losses.mean(0)
-        return losses.sum(0) / self.mask.sum(0).clamp(min=1)
+            return losses.mean(-2)
+        return losses.sum(-2) / self.mask.sum(-2).clamp(min=1)
 
     def known(self) -> Tensor:
         """Return the number of known labels of each task, float32 [K]."""
@@ -49,11 +49,16 @@ class TaskLosses:
             return self.per_sample.new_full(self.per_sample.shape[1:], len(self.per_sample))
         return self.mask.sum(0).to(self.per_sample)
 
+    def replica(self, place: int) -> TaskLosses:
+        """Return the losses at a place of losses stacked [S, B, K]."""
+        return TaskLosses(self.per_sample[place], None if self.mask is None else self.mask[place])
+
     def halves(self) -> tuple[TaskLosses, TaskLosses]:
         """Return the losses of the first and of the second half of the rows."""
-        middle = len(self.per_sample) // 2
-        masks = (None, None) if self.mask is None else (self.mask[:middle], self.mask[middle:])
-        return TaskLosses(self.per_sample[:middle], masks[0]), TaskLosses(self.per_sample[middle:], masks[1])
+        middle = self.per_sample.shape[-2] // 2
+        masks = (None, None) if self.mask is None else (self.mask[..., :middle, :], self.mask[..., middle:, :])
+        first, second = self.per_sample[..., :middle, :], self.per_sample[..., middle:, :]
+        return TaskLosses(first, masks[0]), TaskLosses(second, masks[1])
 
 
 class Weighted(NamedTuple):
@@ -144,6 +149,21 @@ class LossWeighting(Weighting):
 
         ``logits`` [B, K] carry the gradient of the losses; detach them for anything else.
         """
+
+    @classmethod
+    def combine_side_by_side(
+        cls, weightings: Sequence[Self], losses: TaskLosses, logits: Tensor, batch: Batch
+    ) -> tuple[Tensor, Tensor]:
+        """Return the scalars [S] of several seeds and the weights they used, [S, K] or [S, B, K].
+
+        ``losses``, ``logits`` and ``batch`` are stacked [S, B, ...]. By default, every seed's weighting combines its
+        own. Override it where one pass does for all what would be slow one after another; the numbers are the same.
+        """
+        each = [
+            own.combine(losses.replica(place), logits[place], batch.replica(place))
+            for place, own in enumerate(weightings)
+        ]
+        return torch.stack([found.loss for found in each]), torch.stack([found.weights for found in each])
 
 
 class GradientWeighting(Weighting):

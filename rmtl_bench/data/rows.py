@@ -36,7 +36,7 @@ class DeviceRows:
         return self.labels.shape[0]
 
     def batch(self, rows: Tensor) -> Batch:
-        """Return the rows at the int64 positions ``rows`` [B]."""
+        """Return the rows at the int64 positions ``rows`` [B]; positions [S, B] give batches stacked [S, B, ...]."""
         return Batch(
             categorical=self.categorical[rows],
             numerical=self.numerical[rows],

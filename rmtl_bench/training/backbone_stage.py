@@ -1,9 +1,9 @@
-"""What the stages that train the backbone have in common, and the one under a loss weighting."""
+"""What the stages that train the backbone have in common: of one seed, and of several side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +11,17 @@ from torch.nn import functional as F
 
 from rmtl_bench.contracts.backbone import Backbone
 from rmtl_bench.contracts.batch import Batch
-from rmtl_bench.contracts.stage import Evaluation, Stage, StepReport
-from rmtl_bench.contracts.weighting import LossWeighting, TaskLosses, Weighting
+from rmtl_bench.contracts.errors import DivergedError
+from rmtl_bench.contracts.side_by_side import StageGroup
+from rmtl_bench.contracts.stack import ModuleStack, map_stacked
+from rmtl_bench.contracts.stage import Evaluation, Stage
+from rmtl_bench.contracts.weighting import TaskLosses, Weighting
 from rmtl_bench.training.streams import RandomState
-from rmtl_bench.training.validation import Validation
+from rmtl_bench.training.validation import Validation, logits_of, predict_side_by_side
 
 
 def task_losses(logits: Tensor, batch: Batch) -> TaskLosses:
-    """Return the binary cross-entropies [B, K] of logits [B, K], 0 where the label is missing."""
+    """Return the binary cross-entropies [B, K] of logits [B, K], 0 where the label is missing; [S, B, K] of [S, B, K]."""
     losses = F.binary_cross_entropy_with_logits(logits, batch.labels, reduction="none")
     return TaskLosses(losses if batch.label_mask is None else losses * batch.label_mask, batch.label_mask)
 
@@ -75,17 +78,59 @@ class BackboneStage(Stage):
         return self.validation.evaluate(self.backbone)
 
 
-class LossStage(BackboneStage):
-    """Minimises the scalar of a loss weighting."""
+B = TypeVar("B", bound=BackboneStage)
 
-    weighting: LossWeighting
 
-    def backward(self, batch: Batch) -> StepReport:
-        """Backpropagate the weighted loss, and the backbone's penalty if it has one."""
-        self.begin(batch)
-        logits = self.backbone(batch)
-        losses = task_losses(logits, batch)
-        weighted = self.weighting.combine(losses, logits, batch)
-        penalty = self.backbone.penalty(logits, batch)
-        (weighted.loss if penalty is None else weighted.loss + penalty).backward()
-        return StepReport(losses.mean().detach(), weighted.weights)
+class Forward(NamedTuple):
+    """What a forward pass of S backbones returns: logits [S, B, K]; a penalty [S] and a representation, if any."""
+
+    logits: Tensor
+    penalty: Tensor | None
+    representation: Tensor | None
+
+
+class BackboneStages(StageGroup[B]):
+    """Backbones stacked, and each seed's weighting as it is."""
+
+    def __init__(self, stages: Sequence[B]) -> None:
+        super().__init__(stages)
+        self.backbones = ModuleStack([stage.backbone for stage in stages])
+        self._looks_again = type(stages[0].weighting).look_again is not Weighting.look_again
+        self._last: tuple[Batch, RandomState] | None = None
+
+    def forward(self, batch: Batch) -> Forward:
+        """Return what the backbones make of batches stacked [S, B, ...]."""
+        if self._looks_again:
+            self._last = batch, RandomState.of(batch.labels.device)
+        made = map_stacked(_represented, [self.backbones], batch)
+        return Forward(made["logits"], made.get("penalty"), made.get("representation"))
+
+    def after_step(self) -> None:
+        """Pass on to the weightings."""
+        for stage in self.stages:
+            stage.weighting.after_step()
+        if self._looks_again:
+            again = self._losses_again().unbind()
+            for stage, losses in zip(self.stages, again, strict=True):
+                stage.weighting.look_again(lambda losses=losses: losses)  # type: ignore[misc]
+            self._last = None
+
+    @torch.no_grad()
+    def _losses_again(self) -> Tensor:
+        if self._last is None:
+            raise RuntimeError("there is no step whose losses could be looked at again")
+        batch, state = self._last
+        with state.replayed():
+            return task_losses(map_stacked(logits_of, [self.backbones], batch), batch).mean()
+
+    def evaluate(self) -> Sequence[Evaluation | DivergedError]:
+        """Return each seed's mean validation AUC as score, with AUC and logloss by task."""
+        validation = self.stages[0].validation
+        logits = predict_side_by_side(self.backbones, validation.rows, validation.batch_size)
+        return validation.judge_side_by_side(logits)
+
+
+def _represented(backbone: Backbone, batch: Batch) -> dict[str, Tensor]:
+    logits, representation = backbone.represent(batch)
+    made = {"logits": logits, "penalty": backbone.penalty(logits, batch), "representation": representation}
+    return {name: value for name, value in made.items() if value is not None}

@@ -1,4 +1,4 @@
-"""The stage that trains the backbone under a gradient weighting."""
+"""The stage that trains the backbone under a gradient weighting: of one seed, and of several side by side."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from rmtl_bench.contracts.backbone import Backbone
 from rmtl_bench.contracts.batch import Batch
 from rmtl_bench.contracts.errors import PluginError, UsageError
+from rmtl_bench.contracts.side_by_side import StageGroup
 from rmtl_bench.contracts.stage import StepReport
 from rmtl_bench.contracts.weighting import GradientWeighting, TaskLosses
-from rmtl_bench.training.backbone_stage import BackboneStage, task_losses
+from rmtl_bench.training.backbone_stage import BackboneStage, BackboneStages, task_losses
 from rmtl_bench.training.validation import Validation
 
 
@@ -69,37 +70,44 @@ class GradientStage(BackboneStage):
         per_sample = task_losses(logits, batch)
         losses = per_sample.mean()
         if self.weighting.two_halves and len(batch) > 1:
-            directions, weights = self._of_two_halves(per_sample, losses)
+            halves = per_sample.halves()
+            of_halves = [task_jacobians(half.mean(), self.scope) for half in halves]
+            directions, weights = self.directions_of_halves(of_halves, halves, losses.detach())
         else:
-            tensors = self._tensors(representation)
+            tensors = self.tensors(representation)
             jacobians = task_jacobians(losses, tensors)
             directions, weights = self.weighting.directions(jacobians, losses.detach())
             if not self.scope and not self.weighting.combines:
-                _turn(tensors[0], directions[0], weights @ jacobians[0])
+                _turn(tensors[0], directions[0] - weights @ jacobians[0])
         weights = weights.detach()
         penalty = self.backbone.penalty(logits, batch)
         objective = (weights * losses).sum()
         if penalty is not None:
             objective = objective + penalty
         if self.scope:
-            self._write(directions, penalty)
+            write_directions(self.scope, directions, penalty)
             if self.others:
                 torch.autograd.backward(objective, inputs=self.others)
         else:
             objective.backward()
         return StepReport(losses.detach(), weights)
 
-    def _of_two_halves(self, losses: TaskLosses, means: Tensor) -> tuple[Sequence[Tensor], Tensor]:
-        """Return the directions and weights that come from J_1 J_2^T; J is the halves' mean by known labels."""
-        halves = losses.halves()
-        jacobians = [task_jacobians(half.mean(), self.scope) for half in halves]
-        crossed = torch.stack([a @ b.T for a, b in zip(*jacobians, strict=True)]).sum(0)
-        weights = self.weighting.task_weights(crossed, means.detach())
+    def directions_of_halves(
+        self, jacobians: Sequence[Sequence[Tensor]], halves: Sequence[TaskLosses], means: Tensor
+    ) -> tuple[Sequence[Tensor], Tensor]:
+        """Return the directions and weights that come from J_1 J_2^T; J is the halves' mean by known labels.
+
+        ``jacobians``: of each half, those of the tensors of the scope [K, n]; ``means`` [K]: the losses of the batch.
+        """
+        first_half, second_half = jacobians
+        crossed = torch.stack([a @ b.T for a, b in zip(first_half, second_half, strict=True)]).sum(0)
+        weights = self.weighting.task_weights(crossed, means)
         known = torch.stack([half.known() for half in halves])
         first, second = weights * known / known.sum(0).clamp(min=1)
-        return [first @ a + second @ b for a, b in zip(*jacobians, strict=True)], weights
+        return [first @ a + second @ b for a, b in zip(first_half, second_half, strict=True)], weights
 
-    def _tensors(self, representation: Tensor | None) -> Sequence[Tensor]:
+    def tensors(self, representation: Tensor | None) -> Sequence[Tensor]:
+        """Return the tensors whose gradients are looked at: the scope's parameters, or the representation."""
         if self.scope:
             return self.scope
         if representation is None:
@@ -107,22 +115,103 @@ class GradientStage(BackboneStage):
             raise UsageError(f"{what} has no shared representation that {who} could use")
         return [representation]
 
-    def _write(self, directions: Sequence[Tensor], penalty: Tensor | None) -> None:
-        added: Sequence[Tensor | None] = [None] * len(self.scope)
+    @classmethod
+    def side_by_side(cls, stages: Sequence[GradientStage]) -> StageGroup[GradientStage]:
+        """Return the stages of several seeds, to be trained in one pass."""
+        return GradientStages(stages)
+
+
+class GradientStages(BackboneStages[GradientStage]):
+    """Computes the tasks' gradients of all seeds in one pass a task; each seed's weighting then finds its direction.
+
+    No seed's losses depend on another's parameters, so the gradient of a task's losses, summed over the seeds, holds
+    each seed's own. What follows is :class:`GradientStage`, seed by seed where the weighting is asked.
+    """
+
+    def backward(self, batch: Batch) -> StepReport:
+        """Write the directions into the gradients of the scope, the weighted gradients into the others."""
+        made = self.forward(batch)
+        per_sample = task_losses(made.logits, batch)
+        losses = per_sample.mean()
+        scope, others = self._split()
+        first = self.stages[0].weighting
+        if first.two_halves and batch.labels.shape[1] > 1:
+            directions, weights = self._of_two_halves(per_sample, losses, scope)
+        else:
+            tensors = scope or [self._representation(made.representation)]
+            jacobians = stacked_jacobians(losses, tensors)
+            directions, weights = self._directions(jacobians, losses.detach())
+            if not scope and not first.combines:
+                _turn(tensors[0], directions[0] - (weights.unsqueeze(1) @ jacobians[0]).squeeze(1))
+        objective = (weights * losses).sum()
+        penalty = None if made.penalty is None else made.penalty.sum()
         if penalty is not None:
-            added = torch.autograd.grad(penalty, self.scope, retain_graph=True, allow_unused=True)
-        for parameter, direction, extra in zip(self.scope, directions, added, strict=True):
-            gradient = direction.detach().view_as(parameter)
-            parameter.grad = gradient.clone() if extra is None else gradient + extra
+            objective = objective + penalty
+        if not scope:
+            objective.backward()
+            return StepReport(losses.detach(), weights)
+        write_directions(scope, directions, penalty)
+        if others:
+            torch.autograd.backward(objective, inputs=others)
+        return StepReport(losses.detach(), weights)
+
+    def _split(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Return the stacked leaves inside the scope, in the stage's order, and those outside that are trained."""
+        leaves = {id(own): leaf for own, leaf in self.backbones.leaves()}
+        first = self.stages[0]
+        return [leaves[id(own)] for own in first.scope], [leaves[id(own)] for own in first.others]
+
+    def _representation(self, representation: Tensor | None) -> Tensor:
+        return self.stages[0].tensors(representation)[0]
+
+    def _directions(self, jacobians: Sequence[Tensor], losses: Tensor) -> tuple[list[Tensor], Tensor]:
+        found = [
+            stage.weighting.directions([jacobian[place] for jacobian in jacobians], losses[place])
+            for place, stage in enumerate(self.stages)
+        ]
+        columns = zip(*(directions for directions, _ in found), strict=True)
+        return [torch.stack(list(column)) for column in columns], torch.stack([w.detach() for _, w in found])
+
+    def _of_two_halves(
+        self, losses: TaskLosses, means: Tensor, scope: Sequence[nn.Parameter]
+    ) -> tuple[list[Tensor], Tensor]:
+        halves = losses.halves()
+        jacobians = [stacked_jacobians(half.mean(), scope) for half in halves]
+        found = [
+            stage.directions_of_halves(
+                [[jacobian[place] for jacobian in half] for half in jacobians],
+                [half.replica(place) for half in halves],
+                means[place].detach(),
+            )
+            for place, stage in enumerate(self.stages)
+        ]
+        columns = zip(*(directions for directions, _ in found), strict=True)
+        return [torch.stack(list(column)) for column in columns], torch.stack([w.detach() for _, w in found])
 
 
-def _turn(representation: Tensor, direction: Tensor, weighted: Tensor) -> None:
-    """Let the coming backward pass bring ``direction`` below the representation in place of the weighted gradient."""
-    change = (direction - weighted).detach()
-    representation.register_hook(lambda gradient: gradient + change.view_as(gradient))
+def write_directions(scope: Sequence[nn.Parameter], directions: Sequence[Tensor], penalty: Tensor | None) -> None:
+    """Write each parameter's direction, of any shape, into its gradient, and add that of a penalty to it."""
+    added: Sequence[Tensor | None] = [None] * len(scope)
+    if penalty is not None:
+        added = torch.autograd.grad(penalty, scope, retain_graph=True, allow_unused=True)
+    for parameter, direction, extra in zip(scope, directions, added, strict=True):
+        gradient = direction.detach().view_as(parameter)
+        parameter.grad = gradient.clone() if extra is None else gradient + extra
+
+
+def _turn(representation: Tensor, change: Tensor) -> None:
+    """Let the coming backward pass add ``change`` to the gradient on the representation, and bring the sum below it."""
+    representation.register_hook(lambda gradient: gradient + change.detach().view_as(gradient))
 
 
 def task_jacobians(losses: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
     """Return, for each tensor, the gradients [K, n] of the losses [K] on it; the graph is kept."""
     rows = [torch.autograd.grad(loss, tensors, retain_graph=True, materialize_grads=True) for loss in losses]
     return [torch.stack([gradient.reshape(-1) for gradient in column]) for column in zip(*rows, strict=True)]
+
+
+def stacked_jacobians(losses: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return, for each stacked tensor [S, ...], the gradients [S, K, n] of the losses [S, K] on it."""
+    of_tasks = losses.sum(0)
+    rows = [torch.autograd.grad(loss, tensors, retain_graph=True, materialize_grads=True) for loss in of_tasks]
+    return [torch.stack([gradient.flatten(1) for gradient in column], 1) for column in zip(*rows, strict=True)]

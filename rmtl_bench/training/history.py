@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -64,16 +63,14 @@ class History:
     warnings: list[str] = field(default_factory=list)
     kept_epoch: KeptEpoch | None = None
 
-    @contextmanager
-    def all_or_nothing(self) -> Iterator[None]:
-        """Take the rows that are added within away again if something is raised: an epoch is there whole or not."""
-        lengths = [(column, len(column)) for table in (self.epochs, self.weights) for column in table.values()]
-        try:
-            yield
-        except BaseException:
-            for column, length in lengths:
-                del column[length:]
-            raise
+    def mark(self) -> list[tuple[list[Any], int]]:
+        """Return where the tables end now, for :meth:`back_to`."""
+        return [(column, len(column)) for table in (self.epochs, self.weights) for column in table.values()]
+
+    def back_to(self, mark: Sequence[tuple[list[Any], int]]) -> None:
+        """Take the rows that were added since away again: an epoch is there whole or not."""
+        for column, length in mark:
+            del column[length:]
 
     def add_epoch(self, record: EpochRecord) -> None:
         """Add the losses, the score and the validation values of an epoch."""

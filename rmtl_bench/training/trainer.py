@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,13 +16,14 @@ from rmtl_bench.contracts.batch import SplitRows
 from rmtl_bench.contracts.cell import EpochRecord
 from rmtl_bench.contracts.errors import DivergedError, PluginError
 from rmtl_bench.contracts.schema import Schema
-from rmtl_bench.contracts.stage import Evaluation, Stage, StepReport
+from rmtl_bench.contracts.stage import Evaluation, Stage
 from rmtl_bench.contracts.weighting import GradientWeighting, LossWeighting, Weighting
-from rmtl_bench.training.backbone_stage import LossStage
 from rmtl_bench.training.course import StageCourse
 from rmtl_bench.training.gradient_stage import GradientStage
 from rmtl_bench.training.history import History, KeptEpoch
+from rmtl_bench.training.loss_stage import LossStage
 from rmtl_bench.training.settings import TrainerSettings
+from rmtl_bench.training.steps import EagerSteps, Steps
 from rmtl_bench.training.streams import Streams
 from rmtl_bench.training.validation import Validation, predict
 
@@ -52,7 +54,7 @@ class Trainer:
         self.evaluation_batch_size = settings.evaluation_batch_size
         self.handed_on = handed_on
         self.history = History(self.schema.task_names)
-        self._streams = streams
+        self.streams = streams
         self._observer = observer
         self._validation = Validation(valid, self.schema.task_names, settings.evaluation_batch_size)
 
@@ -77,7 +79,7 @@ class Trainer:
 
     def seed(self, stream: str, *, paired: bool = False) -> int:
         """Return a seed for a random stream of the weighting's own, or one that weightings have in common."""
-        return self._streams.paired(stream) if paired else self._streams.weighting(stream)
+        return self.streams.paired(stream) if paired else self.streams.weighting(stream)
 
     def warn(self, text: str) -> None:
         """Add a line to the history's warnings, once."""
@@ -91,118 +93,135 @@ class Trainer:
         ``DivergedError`` when a loss or prediction is not finite: the history then ends with the last good epoch, and
         the backbone is in the best state that it had until then, ``history.kept_epoch``.
         """
+        with self.at_work():
+            for stage in self.weighting.stages(self):
+                self.run_stage(stage)
+        return self.history
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Within, the weighting is on the device and seeded; behind, modes and random state are the caller's again."""
         devices = [self.device] if self.device.type == "cuda" else []
         self.weighting.to(self.device)
         self.weighting.generator.manual_seed(self.seed("weighting"))
         modes = [(module, module.training) for module in (self.backbone, self.weighting)]
         try:
             with torch.random.fork_rng(devices=devices):
-                for stage in self.weighting.stages(self):
-                    self._run_stage(stage)
+                yield
         finally:
             for module, training in modes:
                 module.train(training)
-        return self.history
 
-    def _run_stage(self, stage: Stage) -> None:
-        course = StageCourse(stage)
-        try:
-            ended_by = self._run_epochs(course)
-        except DivergedError:
-            self.history.stages.append(course.end("diverged"))
-            raise
-        self.history.stages.append(course.end(ended_by))
-
-    def _run_epochs(self, course: StageCourse) -> str:
-        """Run a stage to its end, and return what ended it."""
-        stage = course.stage
-        learning_rate = self.settings.learning_rate if stage.learning_rate is None else stage.learning_rate
-        optimizers = stage.optimizers(learning_rate, self.settings.weight_decay)
-        patience = stage.patience or self.settings.patience
-        own = {id(parameter) for parameter in self.backbone.parameters()}
-        trains_backbone = any(id(parameter) in own for parameter in stage.module.parameters())
-        if stage.counts_start:
-            course.best_score = _evaluated(course).score
-        for _ in range(stage.max_epochs or self.settings.max_epochs):
-            course.epochs += 1
-            with self.history.all_or_nothing():
-                score = self._run_epoch(course, optimizers).score
-            if course.is_better(score):
-                course.keep(score)
-                if trains_backbone:
-                    self.history.kept_epoch = KeptEpoch(stage.name, course.epochs, score)
-            elif course.epochs - course.best_epoch >= patience:
-                return "no-improvement"
-        return "max-epochs"
-
-    def _run_epoch(self, course: StageCourse, optimizers: Sequence[torch.optim.Optimizer]) -> Evaluation:
+    def run_stage(self, stage: Stage) -> None:
+        """Run a stage to its end and note how it went."""
         started = time.perf_counter()
-        stage, epoch = course.stage, course.epochs
-        stage.module.train()
-        losses, weights = self._run_steps(course, optimizers)
+        course = StageCourse(stage, self.settings)
+        try:
+            optimizers = stage.optimizers(course.learning_rate, course.weight_decay)
+            steps = EagerSteps(stage, optimizers, self.train)
+            if stage.counts_start:
+                course.best_score = checked(stage.evaluate()).score
+            while not course.ended_by:
+                self._run_epoch(course, steps)
+        except DivergedError as error:
+            course.ended_by = "diverged"
+            raise DivergedError(f"{course}: {error}") from error
+        finally:
+            course.seconds = time.perf_counter() - started
+            if course.ended_by:
+                self.end_stage(course)
+
+    def end_stage(self, course: StageCourse) -> None:
+        """Note how a stage went; its module is in its best state afterwards."""
+        self.history.stages.append(course.end())
+
+    def _run_epoch(self, course: StageCourse, steps: Steps) -> None:
+        started = time.perf_counter()
+        course.epochs += 1
+        mark = self.history.mark()
+        course.stage.module.train()
+        try:
+            losses, weights = self._run_steps(course, steps)
+            self.trained(course, losses, weights)
+            evaluation = course.stage.evaluate()
+            self.evaluated(course, losses, evaluation, time.perf_counter() - started)
+        except BaseException:
+            self.history.back_to(mark)
+            raise
+
+    def trained(self, course: StageCourse, losses: Tensor, weights: Sequence[Tensor]) -> None:
+        """Note what the steps of an epoch came to: mean losses [K], on the CPU, and the weights that were used.
+
+        Raises ``DivergedError`` where a loss is not finite.
+        """
         if not torch.isfinite(losses).all():
-            raise DivergedError(f"{course}: the training loss is {losses.tolist()}")
+            raise DivergedError(f"the training loss is {losses.tolist()}")
         # Before the weighting is told of the epoch: it may change what it has reported in place.
-        self.history.add_weights(stage.name, epoch, weights)
-        stage.after_epoch(losses)
-        stage.module.eval()
-        evaluation = _evaluated(course)
+        self.history.add_weights(course.stage.name, course.epochs, weights)
+        course.stage.after_epoch(losses)
+        course.stage.module.eval()
+
+    def evaluated(self, course: StageCourse, losses: Tensor, evaluation: Evaluation, seconds: float) -> None:
+        """Note the end of an epoch that took ``seconds``, keep its state if it is the best, and tell of it.
+
+        Raises ``DivergedError`` where the score is not finite.
+        """
+        score = checked(evaluation).score
         record = EpochRecord(
-            stage=stage.name,
-            epoch=epoch,
-            seconds=time.perf_counter() - started,
+            stage=course.stage.name,
+            epoch=course.epochs,
+            seconds=seconds,
             losses=dict(zip(self.schema.task_names, losses.tolist(), strict=True)),
-            score=evaluation.score,
+            score=score,
             values=evaluation.values,
         )
         self.history.add_epoch(record)
         if self._observer is not None:
             self._observer(record)
-        return evaluation
+        if course.judge(score) and self._trains_backbone(course.stage):
+            self.history.kept_epoch = KeptEpoch(course.stage.name, course.epochs, score)
 
-    def _run_steps(
-        self, course: StageCourse, optimizers: Sequence[torch.optim.Optimizer]
-    ) -> tuple[Tensor, list[Tensor]]:
+    def _trains_backbone(self, stage: Stage) -> bool:
+        own = {id(parameter) for parameter in self.backbone.parameters()}
+        return any(id(parameter) in own for parameter in stage.module.parameters())
+
+    def batch_order(self, course: StageCourse) -> Tensor:
+        """Return the rows of the training split [N], int64, in the order of this epoch, on the CPU."""
+        shuffle = torch.Generator().manual_seed(self.streams.order(course.stage.order, course.epochs))
+        return torch.randperm(len(self.train), generator=shuffle)
+
+    def dropout_seed(self, course: StageCourse) -> int:
+        """Return the seed of dropout in this epoch."""
+        return self.streams.dropout(course.stage.order, course.epochs)
+
+    def _run_steps(self, course: StageCourse, steps: Steps) -> tuple[Tensor, list[Tensor]]:
         """Run the steps of an epoch; return the mean losses [K], on the CPU, and the weights that were used."""
-        stage = course.stage
-        torch.manual_seed(self._streams.dropout(stage.order, course.epochs))
-        shuffle = torch.Generator().manual_seed(self._streams.order(stage.order, course.epochs))
-        batches = torch.randperm(len(self.train), generator=shuffle).to(self.device).split(self.settings.batch_size)
+        torch.manual_seed(self.dropout_seed(course))
+        batches = self.batch_order(course).to(self.device).split(self.settings.batch_size)
         total = torch.zeros(len(self.schema.tasks), device=self.device)
         weights: list[Tensor] = []
         started = time.perf_counter()
         try:
             for rows in batches:
-                report = self._step(stage, rows, optimizers)
+                report = steps(rows)
                 total += report.losses * len(rows)
                 if report.weights is not None:
                     weights.append(report.weights)
         except Exception as error:
             # A solver that is given a NaN may raise anything: asked only now, it costs no step a synchronisation.
-            if all(torch.isfinite(values).all() for values in (total, *stage.module.parameters())):
+            if all(torch.isfinite(values).all() for values in (total, *course.stage.module.parameters())):
                 raise
-            reason = f"a step failed with {type(error).__name__} after values that are not finite"
-            raise DivergedError(f"{course}: {reason}") from error
+            raise DivergedError(
+                f"a step failed with {type(error).__name__} after values that are not finite"
+            ) from error
         # Fetching the losses waits for the device: the clock must not be read before.
         losses = (total / len(self.train)).cpu()
         course.add_steps(len(batches), time.perf_counter() - started)
         return losses, weights
 
-    def _step(self, stage: Stage, rows: Tensor, optimizers: Sequence[torch.optim.Optimizer]) -> StepReport:
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        report = stage.backward(self.train.batch(rows))
-        for optimizer in optimizers:
-            optimizer.step()
-        stage.after_step()
-        return report
 
-
-def _evaluated(course: StageCourse) -> Evaluation:
-    try:
-        evaluation = course.stage.evaluate()
-    except DivergedError as error:
-        raise DivergedError(f"{course}: {error}") from error
+def checked(evaluation: Evaluation) -> Evaluation:
+    """Return the evaluation; raise ``DivergedError`` where its score is not finite."""
     if not math.isfinite(evaluation.score):
-        raise DivergedError(f"{course}: the validation score is {evaluation.score}")
+        raise DivergedError(f"the validation score is {evaluation.score}")
     return evaluation

@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 
 from rmtl_bench.contracts.backbone import Backbone
-from rmtl_bench.contracts.batch import SplitRows
+from rmtl_bench.contracts.batch import Batch, SplitRows
 from rmtl_bench.contracts.errors import DivergedError
 from rmtl_bench.contracts.metric import Predictions
+from rmtl_bench.contracts.stack import ModuleStack, map_stacked
 from rmtl_bench.contracts.stage import Evaluation
 from rmtl_bench.metrics.probability import logloss
 from rmtl_bench.metrics.ranking import auc
+
+NOT_FINITE = "the backbone predicts values that are not finite"
 
 
 @torch.no_grad()
@@ -27,8 +30,23 @@ def predict(backbone: Backbone, rows: SplitRows, batch_size: int) -> Tensor:
     finally:
         backbone.train(training)
     if not torch.isfinite(logits).all():
-        raise DivergedError("the backbone predicts values that are not finite")
+        raise DivergedError(NOT_FINITE)
     return logits
+
+
+@torch.no_grad()
+def predict_side_by_side(backbones: ModuleStack, rows: SplitRows, batch_size: int) -> Tensor:
+    """Return the logits [S, N, K] of stacked backbones on all rows, in evaluation mode; some may not be finite.
+
+    A forward pass takes ``batch_size`` rows of all seeds together.
+    """
+    size = max(1, batch_size // len(backbones))
+    return torch.cat([map_stacked(logits_of, [backbones], batch, shared=1) for batch in rows.batches(size)], dim=1)
+
+
+def logits_of(backbone: Backbone, batch: Batch) -> Tensor:
+    """Return the logits [B, K]: the forward pass as a function."""
+    return backbone(batch)
 
 
 class Validation:
@@ -46,7 +64,17 @@ class Validation:
 
     def evaluate(self, backbone: Backbone) -> Evaluation:
         """Return the score, with AUC and logloss by task."""
-        logits = predict(backbone, self.rows, self.batch_size)
+        return self.judge(predict(backbone, self.rows, self.batch_size))
+
+    def judge_side_by_side(self, logits: Tensor) -> list[Evaluation | DivergedError]:
+        """Return what :meth:`judge` makes of each seed's logits, stacked [S, N, K]; an error where they are not finite."""
+        finite = torch.isfinite(logits).flatten(1).all(1).tolist()
+        return [
+            self.judge(own) if fine else DivergedError(NOT_FINITE) for own, fine in zip(logits, finite, strict=True)
+        ]
+
+    def judge(self, logits: Tensor) -> Evaluation:
+        """Return the score of finite logits [N, K], with AUC and logloss by task."""
         scores = torch.sigmoid(logits.double()).cpu().numpy()
         values: dict[tuple[str, str], float] = {}
         for k, task in enumerate(self.tasks):

@@ -1,0 +1,113 @@
+"""The contract of stages side by side: the same stage of several seeds, which takes its steps in one pass."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from rmtl_bench.contracts.batch import Batch
+from rmtl_bench.contracts.errors import DivergedError
+from rmtl_bench.contracts.stack import ModuleStack
+
+if TYPE_CHECKING:
+    from rmtl_bench.contracts.stage import Evaluation, Stage, StepReport
+
+S = TypeVar("S", bound="Stage")
+
+
+class StageGroup(ABC, Generic[S]):
+    """The same stage of several seeds of one cell.
+
+    ``stages`` are those that have not ended, in the order in which their modules are stacked. What a stage is asked one
+    at a time (``after_epoch``, the state to keep, the mode of its modules) it is asked as ever: modules in a stack are
+    views of it. A subclass says which modules are stacked, by attributes that are :class:`ModuleStack`, and takes the
+    steps. Each seed gets the numbers that it would get alone, to rounding.
+    """
+
+    def __init__(self, stages: Sequence[S]) -> None:
+        self.stages = list(stages)
+
+    def __len__(self) -> int:
+        return len(self.stages)
+
+    @property
+    def stacks(self) -> list[ModuleStack]:
+        """The stacks among the attributes."""
+        return [value for value in vars(self).values() if isinstance(value, ModuleStack)]
+
+    def optimizers(self, learning_rate: float, weight_decay: float) -> list[torch.optim.Optimizer]:
+        """Return the first stage's optimisers, moving stacked parameters in place of its own.
+
+        What is trained and not stacked, the few numbers of a weighting, they move of all seeds.
+        """
+        each = [stage.optimizers(learning_rate, weight_decay) for stage in self.stages]
+        leaves = {id(own): leaf for stack in self.stacks for own, leaf in stack.leaves()}
+        in_stacks = {id(own) for stack in self.stacks for module in stack.modules for own in module.parameters()}
+        for place, optimizer in enumerate(each[0]):
+            for number, group in enumerate(optimizer.param_groups):
+                stacked = [leaves[id(own)] for own in group["params"] if id(own) in leaves]
+                of_all = [own for each_of in each for own in each_of[place].param_groups[number]["params"]]
+                group["params"] = [*stacked, *(own for own in of_all if id(own) not in in_stacks)]
+        return list(each[0])
+
+    @abstractmethod
+    def backward(self, batch: Batch) -> StepReport:
+        """Compute the gradients of one step of every seed, from batches stacked [S, B, ...].
+
+        The report is stacked, too: losses [S, K], weights [S, K] or [S, B, K].
+        """
+
+    def after_step(self) -> None:
+        """Called after each step of the optimisers: by default, every stage is told."""
+        for stage in self.stages:
+            stage.after_step()
+
+    def evaluate(self) -> Sequence[Evaluation | DivergedError]:
+        """Return the validation result of every seed; by default, they are asked one after another."""
+        return [_evaluated(stage.evaluate) for stage in self.stages]
+
+    def keep(self, places: Sequence[int], optimizers: Sequence[torch.optim.Optimizer]) -> None:
+        """Go on with the stages at these places alone; the others' modules own their tensors again."""
+        ended = [stage for place, stage in enumerate(self.stages) if place not in set(places)]
+        self.stages = [self.stages[place] for place in places]
+        for stack in self.stacks:
+            before = dict(stack.parameters)
+            stack.keep(places)
+            for name, leaf in before.items():
+                _exchange(optimizers, leaf, stack.parameters[name], places)
+        dropped = {id(own) for stage in ended for own in stage.module.parameters()}
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["params"] = [own for own in group["params"] if id(own) not in dropped]
+
+    def dissolve(self) -> None:
+        """Give every module tensors of its own."""
+        for stack in self.stacks:
+            stack.dissolve()
+
+
+def _evaluated(evaluate: Callable[[], Evaluation]) -> Evaluation | DivergedError:
+    try:
+        return evaluate()
+    except DivergedError as error:
+        return error
+
+
+def _exchange(
+    optimizers: Sequence[torch.optim.Optimizer], old: Tensor, new: nn.Parameter, places: Sequence[int]
+) -> None:
+    """Let optimisers move ``new``, the rows of ``old`` at ``places``, with what they have gathered on them."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["params"] = [new if own is old else own for own in group["params"]]
+        if old in optimizer.state:
+            state: dict[str, Any] = optimizer.state.pop(old)
+            chosen = torch.tensor(places, device=old.device)
+            optimizer.state[new] = {
+                key: value[chosen] if isinstance(value, Tensor) and value.shape == old.shape else value
+                for key, value in state.items()
+            }

@@ -1,0 +1,172 @@
+"""Modules of one architecture as one: their parameters stacked, their computations made in one pass.
+
+Several seeds of a cell train the same architecture on the same data. Small models spend their time on starting
+operations, not on arithmetic; stacked, S models start each operation once. ``torch.func`` does it: a function written
+for one module is mapped over the stacked parameters by ``vmap(functional_call)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from rmtl_bench.contracts.batch import Batch
+
+
+class NotStackableError(Exception):
+    """Modules that cannot be one: they differ in more than their numbers. The text says in what."""
+
+
+class ModuleStack:
+    """S modules of one architecture, in one order. Each parameter is stacked into one leaf [S, ...].
+
+    The modules go on to exist, and see every change: their parameters and buffers become views into the stack. They are
+    their own again after :meth:`keep` has left them out or :meth:`dissolve`. Buffers that are equal in all modules and
+    hold no floating-point numbers are shared. Raises :class:`NotStackableError` for modules whose parameters or buffers
+    differ in name, shape or dtype, and for one that holds a tensor which is neither.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        _refuse_loose_tensors(modules[0])
+        self.modules = list(modules)
+        first = {id(own): name for name, own in modules[0].named_parameters()}
+        # A parameter that a module has under two names is one leaf with two names.
+        self.names = {name: first[id(own)] for name, own in modules[0].named_parameters(remove_duplicate=False)}
+        stacked = _stacked([dict(module.named_parameters()) for module in modules])
+        self.parameters = {
+            name: nn.Parameter(stacked[name], requires_grad=own.requires_grad)
+            for name, own in modules[0].named_parameters()
+        }
+        buffers = [dict(module.named_buffers()) for module in modules]
+        self.shared_buffers = {
+            name: buffer for name, buffer in buffers[0].items() if _is_shared([own.get(name) for own in buffers])
+        }
+        self.buffers = _stacked([{n: b for n, b in own.items() if n not in self.shared_buffers} for own in buffers])
+        self._point()
+
+    def __len__(self) -> int:
+        return len(self.modules)
+
+    def leaves(self) -> list[tuple[nn.Parameter, nn.Parameter]]:
+        """Return the parameters of the first module, each with the stacked leaf [S, ...] that it is a view of."""
+        return [(own, self.parameters[name]) for name, own in self.modules[0].named_parameters()]
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Go on with the modules at these places alone; the others own their tensors again."""
+        self._part([place for place in range(len(self)) if place not in set(places)])
+        self.modules = [self.modules[place] for place in places]
+        chosen = torch.tensor(places, dtype=torch.long)
+        for name, parameter in self.parameters.items():
+            kept = parameter.detach()[chosen.to(parameter.device)]
+            self.parameters[name] = nn.Parameter(kept, requires_grad=parameter.requires_grad)
+        self.buffers = {name: buffer[chosen.to(buffer.device)] for name, buffer in self.buffers.items()}
+        self._point()
+
+    def dissolve(self) -> None:
+        """Give every module tensors of its own."""
+        self._part(range(len(self)))
+
+    def train(self, mode: bool = True) -> None:
+        """Put every module into training mode, or out of it."""
+        for module in self.modules:
+            module.train(mode)
+
+    def _point(self) -> None:
+        for place, module in enumerate(self.modules):
+            for name, own in module.named_parameters():
+                own.data = self.parameters[name].data[place]
+            _set_buffers(module, {name: buffer[place] for name, buffer in self.buffers.items()})
+
+    def _part(self, places: Sequence[int]) -> None:
+        for place in places:
+            module = self.modules[place]
+            for own in module.parameters():
+                own.data = own.data.clone()
+            names = (*self.buffers, *self.shared_buffers)
+            _set_buffers(module, {name: module.get_buffer(name).clone() for name in names})
+
+
+def map_stacked(function: Callable[..., Any], stacks: Sequence[ModuleStack], *arguments: Any, shared: int = 0) -> Any:
+    """Return ``function(*modules, *arguments)`` of every replica, its tensors stacked [S, ...], made in one pass.
+
+    ``function`` is written for one module of each stack; it may return tensors in tuples. ``arguments``: tensors or
+    batches whose tensors are stacked [S, ...]; the first ``shared`` of them are the same for all and not stacked. The
+    gradient reaches ``parameters`` of the stacks. Random numbers differ between replicas.
+    """
+    holder = _Call([stack.modules[0] for stack in stacks], function)
+    mapped: dict[str, Tensor] = {}
+    common: dict[str, Tensor] = {}
+    for position, stack in enumerate(stacks):
+        parameters = {name: stack.parameters[leaf] for name, leaf in stack.names.items()}
+        for tensors, target in ((parameters, mapped), (stack.buffers, mapped), (stack.shared_buffers, common)):
+            target.update((f"held.{position}.{name}", tensor) for name, tensor in tensors.items())
+    taken = [_tensors_of(argument) for argument in arguments]
+
+    def one(own: Mapping[str, Tensor], given: Sequence[Any]) -> Any:
+        restored = [_like(argument, tensors) for argument, tensors in zip(arguments, given, strict=True)]
+        return functional_call(holder, {**common, **own}, tuple(restored), tie_weights=False)
+
+    dims = [None if position < shared else 0 for position in range(len(taken))]
+    return vmap(one, in_dims=(0, dims), randomness="different")(mapped, taken)
+
+
+class _Call(nn.Module):
+    """Makes a function of modules a module, so that ``functional_call`` can exchange their tensors."""
+
+    def __init__(self, modules: Sequence[nn.Module], function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.held = nn.ModuleList(modules)
+        self.function = function
+
+    def forward(self, *arguments: Any) -> Any:
+        return self.function(*self.held, *arguments)
+
+
+def _tensors_of(argument: Any) -> Any:
+    if not isinstance(argument, Batch):
+        return argument
+    values = {field.name: getattr(argument, field.name) for field in fields(argument)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _like(argument: Any, tensors: Any) -> Any:
+    if not isinstance(argument, Batch):
+        return tensors
+    return Batch(**{"label_mask": None, **tensors})
+
+
+def _stacked(tensors: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    first = tensors[0]
+    for own in tensors:
+        if own.keys() != first.keys():
+            raise NotStackableError(f"they differ in what they hold: {', '.join(sorted(own.keys() ^ first.keys()))}")
+        for name, tensor in own.items():
+            if (tensor.shape, tensor.dtype) != (first[name].shape, first[name].dtype):
+                shapes = f"{list(first[name].shape)} and {list(tensor.shape)}"
+                raise NotStackableError(f"{name} has the shapes {shapes} or different types")
+    return {name: torch.stack([own[name].detach() for own in tensors]) for name in first}
+
+
+def _is_shared(buffers: Sequence[Tensor | None]) -> bool:
+    first, *others = buffers
+    if first is None or first.is_floating_point() or first.is_complex():
+        return False
+    return all(other is not None and torch.equal(first, other) for other in others)
+
+
+def _set_buffers(module: nn.Module, buffers: Mapping[str, Tensor]) -> None:
+    for name, buffer in buffers.items():
+        path, _, last = name.rpartition(".")
+        setattr(module.get_submodule(path), last, buffer)
+
+
+def _refuse_loose_tensors(module: nn.Module) -> None:
+    for path, part in module.named_modules():
+        for name, value in vars(part).items():
+            if isinstance(value, Tensor):
+                raise NotStackableError(f"{path or type(module).__name__} holds {name!r}, no parameter and no buffer")

@@ -1,0 +1,194 @@
+"""Several seeds of one cell in one pass, each with a trainer of its own, and the same numbers as alone.
+
+The seeds run stage by stage. Within a stage every seed has its own batch order, dropout masks, weighting and early
+stopping; what is stacked is the modules that the stage trains (:mod:`rmtl_bench.contracts.side_by_side`). A seed whose
+stage has ended leaves the stack, and costs nothing until all have come to their next stage. Numbers equal those of a
+run on its own to rounding: a product of stacked matrices adds up in another order. Seconds are a seed's share: those
+of the pass divided by the seeds that were in it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor
+
+from rmtl_bench.contracts.dropout import replica_generators
+from rmtl_bench.contracts.errors import DivergedError
+from rmtl_bench.contracts.side_by_side import StageGroup
+from rmtl_bench.contracts.stack import NotStackableError
+from rmtl_bench.contracts.stage import Evaluation, Stage
+from rmtl_bench.training.course import StageCourse
+from rmtl_bench.training.steps import EagerSteps, Steps
+from rmtl_bench.training.trainer import Trainer, checked
+
+
+class SeedsSideBySide:
+    """Trains the seeds of one cell side by side.
+
+    The trainers differ in their cell's seed alone: they have the same rows and the same settings.
+    """
+
+    def __init__(self, trainers: Sequence[Trainer]) -> None:
+        self.trainers = list(trainers)
+
+    def run(self) -> list[DivergedError | None]:
+        """Run every stage of every seed; return the error of each seed that diverged, ``None`` for the others.
+
+        What :meth:`Trainer.run` says of a seed holds for each: its history, its backbone's state, a run that diverged.
+        Any other exception ends the pass, and leaves histories and backbones in the middle of it.
+        """
+        with ExitStack() as work:
+            for trainer in self.trainers:
+                work.enter_context(trainer.at_work())
+            seeds = [_Seed(trainer) for trainer in self.trainers]
+            while going := [seed for seed in seeds if seed.advance()]:
+                _run_stage(going)
+        return [seed.error for seed in seeds]
+
+
+class _Seed:
+    """One seed's way through the pass: the stage that it is in, and what ended it early, if anything did."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self.generator = torch.Generator(trainer.device)
+        self.error: DivergedError | None = None
+        self._stages = iter(trainer.weighting.stages(trainer))
+
+    def advance(self) -> bool:
+        """Come to the next stage; return whether there is one."""
+        stage = None if self.error else next(self._stages, None)
+        if stage is not None:
+            self.course = StageCourse(stage, self.trainer.settings)
+        return stage is not None
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that it is in."""
+        return self.course.stage
+
+    @contextmanager
+    def diverging(self) -> Iterator[None]:
+        """Within, a value that is not finite ends this seed and no other."""
+        try:
+            yield
+        except DivergedError as error:
+            self.error = DivergedError(f"{self.course}: {error}")
+            self.error.__cause__ = error
+            self.course.ended_by = "diverged"
+
+
+def _run_stage(seeds: Sequence[_Seed]) -> None:
+    stages = [seed.stage for seed in seeds]
+    kind = type(stages[0])
+    reason = f"{kind.__name__} takes one seed at a time"
+    group = None
+    if len(seeds) > 1 and all(type(stage) is kind for stage in stages):
+        try:
+            group = kind.side_by_side(stages)
+        except NotStackableError as error:
+            reason = str(error)
+    if group is not None:
+        _Pass(seeds, group).run()
+        return
+    for seed in seeds:
+        if len(seeds) > 1:
+            seed.trainer.warn(f"stage {seed.stage.name!r}: the seeds trained one after another: {reason}")
+        try:
+            seed.trainer.run_stage(seed.stage)
+        except DivergedError as error:
+            seed.error = error
+
+
+class _Pass:
+    """One stage of several seeds, from its first epoch until the last seed has ended it."""
+
+    def __init__(self, seeds: Sequence[_Seed], group: StageGroup[Stage]) -> None:
+        self.seeds = list(seeds)
+        self.group = group
+        trainer, course = seeds[0].trainer, seeds[0].course
+        self.device = trainer.device
+        self.rows = trainer.train
+        self.batch_size = trainer.settings.batch_size
+        self.optimizers = group.optimizers(course.learning_rate, course.weight_decay)
+        self.steps: Steps = EagerSteps(group, self.optimizers, self.rows)
+
+    def run(self) -> None:
+        """Run epochs until every seed has ended the stage."""
+        if self.seeds[0].stage.counts_start:
+            for seed, found in zip(self.seeds, self.group.evaluate(), strict=True):
+                with seed.diverging():
+                    seed.course.best_score = checked(_sound(found)).score
+            self._drop_ended()
+        while self.seeds:
+            self._run_epoch()
+            self._drop_ended()
+
+    def _run_epoch(self) -> None:
+        started = time.perf_counter()
+        marks = [seed.trainer.history.mark() for seed in self.seeds]
+        for seed in self.seeds:
+            seed.course.epochs += 1
+            seed.stage.module.train()
+        losses, weights = self._run_steps()
+        for seed, own, used in zip(self.seeds, losses, weights, strict=True):
+            with seed.diverging():
+                seed.trainer.trained(seed.course, own, used)
+            seed.stage.module.eval()
+        evaluations = self.group.evaluate()
+        share = (time.perf_counter() - started) / len(self.seeds)
+        for seed, own, found in zip(self.seeds, losses, evaluations, strict=True):
+            if seed.error is None:
+                with seed.diverging():
+                    seed.trainer.evaluated(seed.course, own, _sound(found), share)
+        for seed, mark in zip(self.seeds, marks, strict=True):
+            seed.course.seconds += share
+            if seed.error is not None:
+                seed.trainer.history.back_to(mark)
+
+    def _run_steps(self) -> tuple[Tensor, list[list[Tensor]]]:
+        """Run the steps of an epoch; return mean losses [S, K], on the CPU, and the weights that each seed used."""
+        started = time.perf_counter()
+        for seed in self.seeds:
+            seed.generator.manual_seed(seed.trainer.dropout_seed(seed.course))
+        torch.manual_seed(self.seeds[0].generator.initial_seed())
+        order = torch.stack([seed.trainer.batch_order(seed.course) for seed in self.seeds]).to(self.device)
+        batches = order.split(self.batch_size, dim=1)
+        total = torch.zeros(len(self.seeds), len(self.seeds[0].trainer.schema.tasks), device=self.device)
+        weights: list[list[Tensor]] = [[] for _ in self.seeds]
+        with replica_generators([seed.generator for seed in self.seeds]):
+            for rows in batches:
+                report = self.steps(rows)
+                total += report.losses * rows.shape[1]
+                if report.weights is not None:
+                    for own, used in zip(weights, report.weights.unbind(), strict=True):
+                        own.append(used)
+        losses = (total / len(self.rows)).cpu()
+        share = (time.perf_counter() - started) / len(self.seeds)
+        for seed in self.seeds:
+            seed.course.add_steps(len(batches), share)
+        return losses, weights
+
+    def _drop_ended(self) -> None:
+        """Let the seeds that have ended the stage leave the stack, each in its best state."""
+        ended = [seed for seed in self.seeds if seed.course.ended_by]
+        if not ended:
+            return
+        places = [place for place, seed in enumerate(self.seeds) if seed not in ended]
+        if places:
+            self.group.keep(places, self.optimizers)
+        else:
+            self.group.dissolve()
+        for seed in ended:
+            seed.trainer.end_stage(seed.course)
+        self.seeds = [self.seeds[place] for place in places]
+
+
+def _sound(found: Evaluation | DivergedError) -> Evaluation:
+    if isinstance(found, DivergedError):
+        raise found
+    return found

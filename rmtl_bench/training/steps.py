@@ -1,0 +1,36 @@
+"""The steps of an epoch: what a stage, or several seeds' stages side by side, do with each batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from rmtl_bench.contracts.batch import SplitRows
+from rmtl_bench.contracts.side_by_side import StageGroup
+from rmtl_bench.contracts.stage import Stage, StepReport
+
+Steps = Callable[[Tensor], StepReport]
+"""Takes the step of one batch, from the int64 positions of its rows: [B], or [S, B] for S seeds side by side."""
+
+
+class EagerSteps:
+    """Takes each step as it comes, operation by operation."""
+
+    def __init__(
+        self, stage: Stage | StageGroup[Stage], optimizers: Sequence[torch.optim.Optimizer], train: SplitRows
+    ) -> None:
+        self.stage = stage
+        self.optimizers = optimizers
+        self.train = train
+
+    def __call__(self, rows: Tensor) -> StepReport:
+        """Compute the gradients of a batch and move the parameters."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        report = self.stage.backward(self.train.batch(rows))
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.stage.after_step()
+        return report
