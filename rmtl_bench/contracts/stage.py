@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rmtl_bench.contracts.backbone import Backbone
 from rmtl_bench.contracts.batch import Batch, SplitRows
+from rmtl_bench.contracts.optimizers import Adam
 from rmtl_bench.contracts.schema import Schema
 from rmtl_bench.contracts.side_by_side import StageGroup
 from rmtl_bench.contracts.weighting import Weighting
@@ -79,7 +80,7 @@ class Stage(ABC):
     def optimizers(self, learning_rate: float, weight_decay: float) -> Sequence[torch.optim.Optimizer]:
         """Return what moves the parameters after each :meth:`backward`: by default Adam on the parameter groups."""
         groups = [group for group in self.parameter_groups() if group["params"]]
-        return [torch.optim.Adam(groups, lr=learning_rate, weight_decay=weight_decay, fused=True)] if groups else []
+        return [Adam(groups, lr=learning_rate, weight_decay=weight_decay, fused=True)] if groups else []
 
     @abstractmethod
     def backward(self, batch: Batch) -> StepReport:

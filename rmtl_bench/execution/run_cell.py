@@ -60,6 +60,80 @@ class _Tested(NamedTuple):
     predictions: dict[str, NDArray[Any]]
 
 
+class LoadedData:
+    """A prepared table and its splits on the device: one for all runs of a process that train on it."""
+
+    def __init__(self, table_folder: Path, device: str) -> None:
+        started = time.perf_counter()
+        self.device = torch.device(device)
+        self.table = load_table(table_folder)
+        self.train, self.valid, self.test = (
+            DeviceRows(self.table, split, self.device) for split in ("train", "valid", "test")
+        )
+        self.seconds = time.perf_counter() - started
+
+
+class RunOfCell:
+    """One run from its beginning to its result: made ready, trained by :attr:`trainer`, and concluded.
+
+    ``source``: what the run that it builds on has kept. Raises ``StoreError`` if that cannot be read. ``load_seconds``:
+    its share of loading the data.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        data: LoadedData,
+        registry: Registry,
+        observer: Observer,
+        source: Path | None = None,
+        load_seconds: float | None = None,
+    ) -> None:
+        started = time.perf_counter()
+        self.cell = cell
+        self.data = data
+        self.registry = registry
+        handed_on = _handed_on(cell, source)
+        streams = Streams(cell)
+        self.backbone = _build_backbone(cell, data.table, registry, streams).to(data.device)
+        self.weighting: Weighting = registry.find("weighting", cell.weighting.name).load()(
+            data.table.schema.tasks, **cell.weighting.parameters
+        )
+        self.settings = TrainerSettings(**cell.trainer)
+        self.trainer = Trainer(
+            self.backbone, self.weighting, data.train, data.valid, self.settings, streams, observer, handed_on
+        )
+        loading = data.seconds if load_seconds is None else load_seconds
+        self._load_seconds = loading + time.perf_counter() - started
+
+    def train(self) -> RunResult:
+        """Train it alone, and conclude it."""
+        started = time.perf_counter()
+        _, error = unless_diverged(self.trainer.run, self.trainer.history)
+        return self.conclude(error, time.perf_counter() - started)
+
+    def conclude(self, error: str, train_seconds: float) -> RunResult:
+        """Test the trained backbone. ``error``: the traceback, if the training diverged."""
+        started = time.perf_counter()
+        history = self.trainer.history
+        tested, diagnostics = _Tested([], {}), list[Diagnostic]()
+        if not error or history.kept_epoch is not None:
+            tested, trouble = unless_diverged(self._test, tested)
+            error = error or trouble
+        if not error:
+            diagnose = self.weighting.diagnose
+            diagnostics, error = unless_diverged(lambda: list(diagnose(self.trainer, self.data.test)), diagnostics)
+        seconds = [self._load_seconds, train_seconds, time.perf_counter() - started]
+        facts = _facts(self.data.table, self.backbone, history, seconds)
+        if error and tested.predictions and history.kept_epoch is not None:
+            facts["kept_epoch"] = asdict(history.kept_epoch)
+        kept = {} if error else self.weighting.kept()
+        return RunResult(tested.metrics, history, tested.predictions, diagnostics, kept, facts, error)
+
+    def _test(self) -> _Tested:
+        return _test(self.cell, self.data.table, self.backbone, self.data.test, self.settings, self.registry)
+
+
 def run_cell(
     cell: Cell, table_folder: Path, registry: Registry, device: str, observer: Observer, source: Path | None = None
 ) -> RunResult:
@@ -67,37 +141,10 @@ def run_cell(
 
     ``source``: what the run that it builds on has kept. Raises ``StoreError`` if that cannot be read.
     """
-    clock = [time.perf_counter()]
-    handed_on = _handed_on(cell, source)
-    table = load_table(table_folder)
-    target = torch.device(device)
-    train, valid, test = (DeviceRows(table, split, target) for split in ("train", "valid", "test"))
-    streams = Streams(cell)
-    backbone = _build_backbone(cell, table, registry, streams).to(target)
-    weighting: Weighting = registry.find("weighting", cell.weighting.name).load()(
-        table.schema.tasks, **cell.weighting.parameters
-    )
-    settings = TrainerSettings(**cell.trainer)
-    clock.append(time.perf_counter())
-    trainer = Trainer(backbone, weighting, train, valid, settings, streams, observer, handed_on)
-    history = trainer.history
-    _, error = _unless_diverged(trainer.run, history)
-    clock.append(time.perf_counter())
-    tested, diagnostics = _Tested([], {}), list[Diagnostic]()
-    if not error or history.kept_epoch is not None:
-        tested, trouble = _unless_diverged(lambda: _test(cell, table, backbone, test, settings, registry), tested)
-        error = error or trouble
-    if not error:
-        diagnostics, error = _unless_diverged(lambda: list(weighting.diagnose(trainer, test)), diagnostics)
-    clock.append(time.perf_counter())
-    facts = _facts(table, backbone, history, np.diff(clock).tolist())
-    if error and tested.predictions and history.kept_epoch is not None:
-        facts["kept_epoch"] = asdict(history.kept_epoch)
-    kept = {} if error else weighting.kept()
-    return RunResult(tested.metrics, history, tested.predictions, diagnostics, kept, facts, error)
+    return RunOfCell(cell, LoadedData(table_folder, device), registry, observer, source).train()
 
 
-def _unless_diverged(action: Callable[[], _T], otherwise: _T) -> tuple[_T, str]:
+def unless_diverged(action: Callable[[], _T], otherwise: _T) -> tuple[_T, str]:
     """Return what an action returns; where it meets a value that is not finite, ``otherwise`` and the traceback."""
     try:
         return action(), ""

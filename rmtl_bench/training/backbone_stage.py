@@ -21,7 +21,7 @@ from rmtl_bench.training.validation import Validation, logits_of, predict_side_b
 
 
 def task_losses(logits: Tensor, batch: Batch) -> TaskLosses:
-    """Return the binary cross-entropies [B, K] of logits [B, K], 0 where the label is missing; [S, B, K] of [S, B, K]."""
+    """Return the binary cross-entropies of logits [B, K] or, stacked, [S, B, K]; 0 where the label is missing."""
     losses = F.binary_cross_entropy_with_logits(logits, batch.labels, reduction="none")
     return TaskLosses(losses if batch.label_mask is None else losses * batch.label_mask, batch.label_mask)
 

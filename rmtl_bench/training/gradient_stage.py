@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from rmtl_bench.contracts.backbone import Backbone
 from rmtl_bench.contracts.batch import Batch
 from rmtl_bench.contracts.errors import PluginError, UsageError
+from rmtl_bench.contracts.optimizers import SGD
 from rmtl_bench.contracts.side_by_side import StageGroup
 from rmtl_bench.contracts.stage import StepReport
 from rmtl_bench.contracts.weighting import GradientWeighting, TaskLosses
@@ -56,7 +57,7 @@ class GradientStage(BackboneStage):
         adam = super().optimizers(learning_rate, weight_decay)
         if not self.weighting.preconditions:
             return adam
-        return [*adam, torch.optim.SGD(self.scope, lr=learning_rate, weight_decay=weight_decay)]
+        return [*adam, SGD(self.scope, lr=learning_rate, weight_decay=weight_decay)]
 
     def parameter_groups(self) -> Iterable[dict[str, Any]]:
         """Return the groups of Adam: all but a scope whose directions are steps already."""
@@ -138,7 +139,7 @@ class GradientStages(BackboneStages[GradientStage]):
         if first.two_halves and batch.labels.shape[1] > 1:
             directions, weights = self._of_two_halves(per_sample, losses, scope)
         else:
-            tensors = scope or [self._representation(made.representation)]
+            tensors: Sequence[Tensor] = scope or self.stages[0].tensors(made.representation)
             jacobians = stacked_jacobians(losses, tensors)
             directions, weights = self._directions(jacobians, losses.detach())
             if not scope and not first.combines:
@@ -160,9 +161,6 @@ class GradientStages(BackboneStages[GradientStage]):
         leaves = {id(own): leaf for own, leaf in self.backbones.leaves()}
         first = self.stages[0]
         return [leaves[id(own)] for own in first.scope], [leaves[id(own)] for own in first.others]
-
-    def _representation(self, representation: Tensor | None) -> Tensor:
-        return self.stages[0].tensors(representation)[0]
 
     def _directions(self, jacobians: Sequence[Tensor], losses: Tensor) -> tuple[list[Tensor], Tensor]:
         found = [

@@ -22,7 +22,7 @@ from rmtl_bench.contracts.side_by_side import StageGroup
 from rmtl_bench.contracts.stack import NotStackableError
 from rmtl_bench.contracts.stage import Evaluation, Stage
 from rmtl_bench.training.course import StageCourse
-from rmtl_bench.training.steps import EagerSteps, Steps
+from rmtl_bench.training.steps import EagerSteps, Steps, seconds_of_steps
 from rmtl_bench.training.trainer import Trainer, checked
 
 
@@ -83,15 +83,7 @@ class _Seed:
 
 
 def _run_stage(seeds: Sequence[_Seed]) -> None:
-    stages = [seed.stage for seed in seeds]
-    kind = type(stages[0])
-    reason = f"{kind.__name__} takes one seed at a time"
-    group = None
-    if len(seeds) > 1 and all(type(stage) is kind for stage in stages):
-        try:
-            group = kind.side_by_side(stages)
-        except NotStackableError as error:
-            reason = str(error)
+    group, reason = _grouped([seed.stage for seed in seeds])
     if group is not None:
         _Pass(seeds, group).run()
         return
@@ -102,6 +94,37 @@ def _run_stage(seeds: Sequence[_Seed]) -> None:
             seed.trainer.run_stage(seed.stage)
         except DivergedError as error:
             seed.error = error
+
+
+def _grouped(stages: Sequence[Stage]) -> tuple[StageGroup[Stage] | None, str]:
+    """Return the stages as a group, or ``None`` and why they cannot be one; a single stage needs none."""
+    kind = type(stages[0])
+    if len(stages) == 1 or any(type(stage) is not kind for stage in stages):
+        return None, "their stages are of several kinds"
+    try:
+        return kind.side_by_side(stages), f"{kind.__name__} takes one seed at a time"
+    except NotStackableError as error:
+        return None, str(error)
+
+
+def seconds_of_first_steps(trainers: Sequence[Trainer], steps: int) -> float:
+    """Return the seconds of one step of the first stage, all seeds side by side: the fastest of ``steps``.
+
+    As many go before them. The trainers are used up. Raises ``NotStackableError`` where the seeds cannot be one group.
+    """
+    with ExitStack() as work:
+        for trainer in trainers:
+            work.enter_context(trainer.at_work())
+        seeds = [_Seed(trainer) for trainer in trainers]
+        for seed in seeds:
+            seed.advance()
+            seed.course.epochs = 1
+        if len(seeds) > 1:
+            group, reason = _grouped([seed.stage for seed in seeds])
+            if group is None:
+                raise NotStackableError(reason)
+            return min(_Pass(seeds, group).seconds_of_steps(2 * steps)[steps:])
+        return min(seeds[0].trainer.seconds_of_steps(seeds[0].course, 2 * steps)[steps:])
 
 
 class _Pass:
@@ -128,6 +151,13 @@ class _Pass:
             self._run_epoch()
             self._drop_ended()
 
+    def seconds_of_steps(self, count: int) -> list[float]:
+        """Take the first steps and return the seconds of each; the stages are used up."""
+        for seed in self.seeds:
+            seed.stage.module.train()
+        with self._drawing():
+            return seconds_of_steps(self.steps, self._batches(), count)
+
     def _run_epoch(self) -> None:
         started = time.perf_counter()
         marks = [seed.trainer.history.mark() for seed in self.seeds]
@@ -153,25 +183,36 @@ class _Pass:
     def _run_steps(self) -> tuple[Tensor, list[list[Tensor]]]:
         """Run the steps of an epoch; return mean losses [S, K], on the CPU, and the weights that each seed used."""
         started = time.perf_counter()
-        for seed in self.seeds:
-            seed.generator.manual_seed(seed.trainer.dropout_seed(seed.course))
-        torch.manual_seed(self.seeds[0].generator.initial_seed())
-        order = torch.stack([seed.trainer.batch_order(seed.course) for seed in self.seeds]).to(self.device)
-        batches = order.split(self.batch_size, dim=1)
+        batches = self._batches()
         total = torch.zeros(len(self.seeds), len(self.seeds[0].trainer.schema.tasks), device=self.device)
-        weights: list[list[Tensor]] = [[] for _ in self.seeds]
-        with replica_generators([seed.generator for seed in self.seeds]):
+        weights: list[Tensor] = []
+        with self._drawing():
             for rows in batches:
                 report = self.steps(rows)
                 total += report.losses * rows.shape[1]
                 if report.weights is not None:
-                    for own, used in zip(weights, report.weights.unbind(), strict=True):
-                        own.append(used)
+                    weights.append(report.weights.reshape(len(self.seeds), -1, total.shape[1]))
         losses = (total / len(self.rows)).cpu()
         share = (time.perf_counter() - started) / len(self.seeds)
         for seed in self.seeds:
             seed.course.add_steps(len(batches), share)
-        return losses, weights
+        if not weights:
+            return losses, [[] for _ in self.seeds]
+        return losses, [[own] for own in torch.cat(weights, dim=1)]
+
+    def _batches(self) -> Sequence[Tensor]:
+        """Return the rows of each batch of this epoch, [S, B]: every seed has an order of its own."""
+        order = torch.stack([seed.trainer.batch_order(seed.course) for seed in self.seeds]).to(self.device)
+        return torch.split(order, self.batch_size, dim=1)
+
+    @contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """Within, the units that a seed drops are those that it drops alone."""
+        for seed in self.seeds:
+            seed.generator.manual_seed(seed.trainer.dropout_seed(seed.course))
+        torch.manual_seed(self.seeds[0].generator.initial_seed())
+        with replica_generators([seed.generator for seed in self.seeds]):
+            yield
 
     def _drop_ended(self) -> None:
         """Let the seeds that have ended the stage leave the stack, each in its best state."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Callable, Sequence
 
 import torch
@@ -34,3 +36,15 @@ class EagerSteps:
             optimizer.step()
         self.stage.after_step()
         return report
+
+
+def seconds_of_steps(steps: Steps, batches: Sequence[Tensor], count: int) -> list[float]:
+    """Take ``count`` steps on the batches by turns, and return the seconds of each."""
+    seconds = []
+    for rows in itertools.islice(itertools.cycle(batches), count):
+        started = time.perf_counter()
+        steps(rows)
+        if rows.is_cuda:
+            torch.cuda.synchronize(rows.device)
+        seconds.append(time.perf_counter() - started)
+    return seconds

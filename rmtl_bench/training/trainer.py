@@ -23,7 +23,7 @@ from rmtl_bench.training.gradient_stage import GradientStage
 from rmtl_bench.training.history import History, KeptEpoch
 from rmtl_bench.training.loss_stage import LossStage
 from rmtl_bench.training.settings import TrainerSettings
-from rmtl_bench.training.steps import EagerSteps, Steps
+from rmtl_bench.training.steps import EagerSteps, Steps, seconds_of_steps
 from rmtl_bench.training.streams import Streams
 from rmtl_bench.training.validation import Validation, predict
 
@@ -135,6 +135,13 @@ class Trainer:
         """Note how a stage went; its module is in its best state afterwards."""
         self.history.stages.append(course.end())
 
+    def seconds_of_steps(self, course: StageCourse, count: int) -> list[float]:
+        """Take the first steps of a stage and return the seconds of each; the stage is used up."""
+        stage = course.stage
+        stage.module.train()
+        steps = EagerSteps(stage, stage.optimizers(course.learning_rate, course.weight_decay), self.train)
+        return seconds_of_steps(steps, self._batches(course), count)
+
     def _run_epoch(self, course: StageCourse, steps: Steps) -> None:
         started = time.perf_counter()
         course.epochs += 1
@@ -190,6 +197,10 @@ class Trainer:
         shuffle = torch.Generator().manual_seed(self.streams.order(course.stage.order, course.epochs))
         return torch.randperm(len(self.train), generator=shuffle)
 
+    def _batches(self, course: StageCourse) -> Sequence[Tensor]:
+        order = self.batch_order(course).to(self.device)
+        return torch.split(order, self.settings.batch_size)
+
     def dropout_seed(self, course: StageCourse) -> int:
         """Return the seed of dropout in this epoch."""
         return self.streams.dropout(course.stage.order, course.epochs)
@@ -197,7 +208,7 @@ class Trainer:
     def _run_steps(self, course: StageCourse, steps: Steps) -> tuple[Tensor, list[Tensor]]:
         """Run the steps of an epoch; return the mean losses [K], on the CPU, and the weights that were used."""
         torch.manual_seed(self.dropout_seed(course))
-        batches = self.batch_order(course).to(self.device).split(self.settings.batch_size)
+        batches = self._batches(course)
         total = torch.zeros(len(self.schema.tasks), device=self.device)
         weights: list[Tensor] = []
         started = time.perf_counter()

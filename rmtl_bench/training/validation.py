@@ -46,7 +46,8 @@ def predict_side_by_side(backbones: ModuleStack, rows: SplitRows, batch_size: in
 
 def logits_of(backbone: Backbone, batch: Batch) -> Tensor:
     """Return the logits [B, K]: the forward pass as a function."""
-    return backbone(batch)
+    logits: Tensor = backbone(batch)
+    return logits
 
 
 class Validation:
@@ -67,7 +68,7 @@ class Validation:
         return self.judge(predict(backbone, self.rows, self.batch_size))
 
     def judge_side_by_side(self, logits: Tensor) -> list[Evaluation | DivergedError]:
-        """Return what :meth:`judge` makes of each seed's logits, stacked [S, N, K]; an error where they are not finite."""
+        """Return what :meth:`judge` makes of each seed's logits, stacked [S, N, K]; an error if one is not finite."""
         finite = torch.isfinite(logits).flatten(1).all(1).tolist()
         return [
             self.judge(own) if fine else DivergedError(NOT_FINITE) for own, fine in zip(logits, finite, strict=True)

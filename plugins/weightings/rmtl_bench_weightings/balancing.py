@@ -6,8 +6,8 @@ A training of one task is then plain training bit for bit, under every weighting
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -25,6 +25,18 @@ class LossBalancing(LossWeighting):
             return Weighted(means.sum(), torch.ones_like(means))
         known = torch.ones_like(means, dtype=torch.bool) if losses.mask is None else losses.mask.any(0)
         return self.balance(means, known)
+
+    @classmethod
+    def combine_side_by_side(
+        cls, weightings: Sequence[Self], losses: TaskLosses, logits: Tensor, batch: Batch
+    ) -> tuple[Tensor, Tensor]:
+        """Return the balanced losses [S] and weights [S, K] of several seeds; the means are taken for all at once."""
+        means = losses.mean()
+        if len(weightings[0].tasks) == 1:
+            return means.sum(1), torch.ones_like(means)
+        known = torch.ones_like(means, dtype=torch.bool) if losses.mask is None else losses.mask.any(1)
+        each = [own.balance(*given) for own, *given in zip(weightings, means.unbind(), known.unbind(), strict=True)]
+        return torch.stack([found.loss for found in each]), torch.stack([found.weights for found in each])
 
     @abstractmethod
     def balance(self, means: Tensor, known: Tensor) -> Weighted:

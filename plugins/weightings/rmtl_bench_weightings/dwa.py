@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -32,6 +33,14 @@ class DynamicWeightAverage(LossWeighting):
     def combine(self, losses: TaskLosses, logits: Tensor, batch: Batch) -> Weighted:
         """Return the sum of the losses under the weights of this epoch."""
         return Weighted((self.weights * losses.mean()).sum(), self.weights)
+
+    @classmethod
+    def combine_side_by_side(
+        cls, weightings: Sequence[Self], losses: TaskLosses, logits: Tensor, batch: Batch
+    ) -> tuple[Tensor, Tensor]:
+        """Return the sums [S] of several seeds, and the weights [S, K] of this epoch."""
+        weights = torch.stack([own.weights for own in weightings])
+        return (weights * losses.mean()).sum(1), weights
 
     def after_epoch(self, losses: Tensor) -> None:
         """Set the weights of the next epoch from the mean losses of this one and of the one before."""

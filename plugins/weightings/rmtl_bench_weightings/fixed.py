@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -33,3 +34,11 @@ class Fixed(LossWeighting):
     def combine(self, losses: TaskLosses, logits: Tensor, batch: Batch) -> Weighted:
         """Return the weighted sum of the tasks' mean losses."""
         return Weighted((self.weights * losses.mean()).sum(), self.weights)
+
+    @classmethod
+    def combine_side_by_side(
+        cls, weightings: Sequence[Self], losses: TaskLosses, logits: Tensor, batch: Batch
+    ) -> tuple[Tensor, Tensor]:
+        """Return the weighted sums [S] of several seeds, and the weights [S, K]."""
+        weights = torch.stack([own.weights for own in weightings])
+        return (weights * losses.mean()).sum(1), weights

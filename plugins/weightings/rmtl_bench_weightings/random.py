@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Self
+
 import torch
 from torch import Tensor
 
@@ -23,3 +26,12 @@ class Random(LossWeighting):
         means = losses.mean()
         weights = torch.randn(len(self.tasks), generator=self.generator).softmax(0).to(means.device, non_blocking=True)
         return Weighted((weights * means).sum(), weights)
+
+    @classmethod
+    def combine_side_by_side(
+        cls, weightings: Sequence[Self], losses: TaskLosses, logits: Tensor, batch: Batch
+    ) -> tuple[Tensor, Tensor]:
+        """Return the sums [S] of several seeds, each under its own draw, and the weights [S, K]."""
+        drawn = torch.stack([torch.randn(len(own.tasks), generator=own.generator) for own in weightings])
+        weights = drawn.softmax(1).to(logits.device, non_blocking=True)
+        return (weights * losses.mean()).sum(1), weights

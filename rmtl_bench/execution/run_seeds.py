@@ -1,0 +1,149 @@
+"""Several runs that differ in their seed alone, in one process, side by side where that is faster."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from rmtl_bench.contracts.cell import Cell, EpochRecord
+from rmtl_bench.execution.run_cell import LoadedData, RunOfCell, RunResult
+from rmtl_bench.execution.seeds_per_pass import fastest_size
+from rmtl_bench.plugins.registry import Registry
+from rmtl_bench.training.seeds_side_by_side import SeedsSideBySide
+from rmtl_bench.training.trainer import Observer, Trainer
+
+
+class SeedToRun(NamedTuple):
+    """One of the runs: its cell, who is told of its epochs, and what the run that it builds on has kept."""
+
+    cell: Cell
+    observer: Observer
+    source: Path | None = None
+
+
+class RunEnd(NamedTuple):
+    """How the run at a place of those asked for ended: with a result, or the traceback of what it failed with."""
+
+    place: int
+    result: RunResult | None
+    error: str = ""
+
+
+def run_seeds(
+    asked: Sequence[SeedToRun], table_folder: Path, registry: Registry, device: str, seeds_per_pass: int = 0
+) -> Iterator[RunEnd]:
+    """Train and test cells that differ in their seed alone; yield each run's end as soon as it is known.
+
+    ``seeds_per_pass``: how many train side by side at most; 0: as many as a short measurement finds fastest. Every run
+    has the numbers that it has alone, to rounding. Where a pass runs out of memory, it is halved; where anything else
+    ends it, its seeds are run anew one after another, and the runs say so.
+    """
+    data = LoadedData(table_folder, device)
+    passes = _Passes(asked, data, registry)
+    size = seeds_per_pass or fastest_size(passes.trainers, len(asked))
+    for places in even_parts(len(asked), size):
+        yield from passes.run(places)
+
+
+def even_parts(count: int, size: int) -> list[range]:
+    """Return the places 0 to ``count`` in as few parts of at most ``size`` as do, none longer than another by two."""
+    parts = -(-count // size)
+    edges = [count * part // parts for part in range(parts + 1)]
+    return [range(begin, end) for begin, end in itertools.pairwise(edges)]
+
+
+class _Passes:
+    """Makes the runs of one process, some at a time."""
+
+    def __init__(self, asked: Sequence[SeedToRun], data: LoadedData, registry: Registry) -> None:
+        self.asked = asked
+        self.data = data
+        self.registry = registry
+
+    def trainers(self, size: int) -> list[Trainer]:
+        """Return trainers of the first ``size`` runs, for a trial: nobody is told of their epochs."""
+        return [self._ready(place, _tell_nobody).trainer for place in range(size)]
+
+    def run(self, places: Sequence[int], warning: str = "") -> Iterator[RunEnd]:
+        """Run these side by side, or one after another where that cannot be; ``warning`` is stored with each."""
+        if len(places) == 1 or warning:
+            for place in places:
+                yield self._run_alone(place, warning)
+            return
+        ready: dict[int, RunOfCell] = {}
+        for place in places:
+            try:
+                ready[place] = self._ready(place, self.asked[place].observer)
+            except Exception:
+                yield RunEnd(place, None, traceback.format_exc())
+        trouble = ""
+        try:
+            errors = SeedsSideBySide([run.trainer for run in ready.values()]).run()
+        except Exception as error:
+            trouble = _first_line(error)
+            half = len(ready) // 2 if is_out_of_memory(error) else 0
+        if trouble:
+            left = list(ready)
+            ready.clear()
+            _free_memory()
+            if half:
+                yield from self.run(left[:half])
+                yield from self.run(left[half:])
+            else:
+                yield from self.run(
+                    left, f"its seeds could not train side by side and ran one after another: {trouble}"
+                )
+            return
+        for (place, run), diverged in zip(ready.items(), errors, strict=True):
+            text = "".join(traceback.format_exception(diverged)) if diverged else ""
+            seconds = sum(stage.seconds for stage in run.trainer.history.stages)
+            yield self._concluded(place, run, text, seconds, len(ready))
+
+    def _ready(self, place: int, observer: Observer) -> RunOfCell:
+        cell, _, source = self.asked[place]
+        return RunOfCell(cell, self.data, self.registry, observer, source, self.data.seconds / len(self.asked))
+
+    def _run_alone(self, place: int, warning: str) -> RunEnd:
+        try:
+            run = self._ready(place, self.asked[place].observer)
+            if warning:
+                run.trainer.warn(warning)
+            return RunEnd(place, run.train())
+        except Exception:
+            return RunEnd(place, None, traceback.format_exc())
+
+    def _concluded(self, place: int, run: RunOfCell, error: str, seconds: float, seeds: int) -> RunEnd:
+        try:
+            result = run.conclude(error, seconds)
+        except Exception:
+            return RunEnd(place, None, traceback.format_exc())
+        result.facts["seeds_side_by_side"] = seeds
+        return RunEnd(place, result)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory did not suffice."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _free_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _tell_nobody(_record: EpochRecord) -> None:
+    """Observe a trial's epochs."""
