@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmtl_bench.contracts.metric import Predictions
+from rmtl_bench.metrics.grouping import group_codes
 
 CLIP = 1e-7
 """Probabilities are kept this far from 0 and 1. They come from float32, where the largest number below 1 is
@@ -27,8 +28,9 @@ def session_logloss(predictions: Predictions) -> float:
     with its rows of known label; a session without any does not count.
     """
     losses = _losses(predictions)
-    _, session, rows = np.unique(predictions.session, return_inverse=True, return_counts=True)
-    return _mean(np.bincount(session, weights=losses) / rows)
+    session = group_codes(predictions.session)
+    sums, rows = np.bincount(session, weights=losses), np.bincount(session)
+    return _mean(sums[rows > 0] / rows[rows > 0])
 
 
 def normalised_entropy(predictions: Predictions) -> float:
@@ -63,7 +65,7 @@ def ece(predictions: Predictions) -> float:
 
 
 def _losses(predictions: Predictions) -> NDArray[np.float64]:
-    probability = np.clip(predictions.scores.astype(np.float64), CLIP, 1 - CLIP)
+    probability = np.clip(predictions.scores.astype(np.float64, copy=False), CLIP, 1 - CLIP)
     return -np.log(np.where(predictions.labels > 0.5, probability, 1 - probability))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmtl_bench.contracts.metric import Predictions
+from rmtl_bench.metrics.grouping import blocks, group_codes, sort_within_groups
 
 
 def auc(predictions: Predictions) -> float:
@@ -24,9 +25,16 @@ def auc_score(labels: NDArray[Any], scores: NDArray[Any]) -> float:
     """
     if np.isnan(scores).any():
         return float("nan")
-    order = np.argsort(scores)
-    positive = labels[order] > 0.5
-    return float(_auc_of_groups(positive, _changes(scores[order]), np.zeros(1, dtype=np.int64))[0])
+    positive = labels > 0.5
+    above, below = np.sort(scores[positive]), np.sort(scores[~positive])
+    pairs = len(above) * len(below)
+    if pairs == 0:
+        return float("nan")
+    # Looking up the rarer class among the other is the cheaper half of the same count.
+    few, many = (above, below) if len(above) <= len(below) else (below, above)
+    # Twice the statistic, so that a tie's half stays a whole number.
+    twice = sum(int(np.searchsorted(many, few, side).sum()) for side in ("left", "right"))
+    return (twice if few is above else 2 * pairs - twice) / (2 * pairs)
 
 
 def gauc(predictions: Predictions) -> float:
@@ -38,44 +46,47 @@ def gauc(predictions: Predictions) -> float:
     """
     if len(predictions.scores) == 0 or np.isnan(predictions.scores).any():
         return float("nan")
-    order = np.lexsort((predictions.scores, predictions.user))
-    user = predictions.user[order]
-    new_user = _changes(user)
-    starts = np.flatnonzero(new_user)
-    by_user = _auc_of_groups(predictions.labels[order] > 0.5, new_user | _changes(predictions.scores[order]), starts)
-    rows = np.diff(starts, append=len(user))
-    defined = ~np.isnan(by_user)
+    parts = [_statistics_by_user(predictions, rows) for rows in blocks(predictions.user)]
+    twice_u, pairs, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
+    defined = pairs > 0
     if not defined.any():
         return float("nan")
-    return float(np.average(by_user[defined], weights=rows[defined]))
+    return float(np.average(twice_u[defined] / (2 * pairs[defined]), weights=rows[defined]))
 
 
-def _changes(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return True where a value differs from the one before it; the first always does."""
-    changed = np.ones(len(values), dtype=np.bool_)
-    np.not_equal(values[1:], values[:-1], out=changed[1:])
-    return changed
+class _Statistics(NamedTuple):
+    """Of each group of rows, int64: twice the Mann-Whitney statistic, the pairs of both classes and the rows."""
+
+    twice_u: NDArray[np.int64]
+    pairs: NDArray[np.int64]
+    rows: NDArray[np.int64]
 
 
-def _auc_of_groups(
-    positive: NDArray[np.bool_], new_tie: NDArray[np.bool_], starts: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Return the AUC of each group of rows, NaN where a group lacks a class.
+def _statistics_by_user(predictions: Predictions, rows: slice) -> _Statistics:
+    """Return the statistics of the users of some rows, which hold whole users."""
+    codes = group_codes(predictions.user[rows])
+    order, new_user, new_score = sort_within_groups(codes, predictions.scores[rows])
+    positive = (predictions.labels[rows] > 0.5)[order]
+    return _statistics(positive, new_user | new_score, np.flatnonzero(new_user))
+
+
+def _statistics(positive: NDArray[np.bool_], new_tie: NDArray[np.bool_], starts: NDArray[np.int64]) -> _Statistics:
+    """Return the statistics of groups of rows.
 
     Rows are sorted by group, then score. ``new_tie`` is True where a run of equal scores begins, and
     ``starts`` holds the first row of each group.
     """
-    if len(positive) == 0:
-        return np.full(len(starts), np.nan)
-    ties = np.flatnonzero(new_tie)
-    positives = np.add.reduceat(positive, ties, dtype=np.int64)
-    negatives = np.diff(ties, append=len(positive)) - positives
-    first_tie = np.searchsorted(ties, starts)
-    below = np.cumsum(negatives) - negatives
-    group_of_tie = np.repeat(np.arange(len(starts)), np.diff(first_tie, append=len(ties)))
-    below -= below[first_tie][group_of_tie]
-    # Twice the statistic, so that a tie's half stays a whole number.
-    twice_u = np.add.reduceat(positives * (2 * below + negatives), first_tie)
-    pairs = np.add.reduceat(positives, first_tie) * np.add.reduceat(negatives, first_tie)
-    areas: NDArray[np.float64] = np.divide(twice_u, 2 * pairs, out=np.full(len(starts), np.nan), where=pairs > 0)
-    return areas
+    ends = np.flatnonzero(np.append(new_tie[1:], True))
+    first = np.searchsorted(ends, starts)
+    last = np.append(first[1:], len(ends)) - 1
+    positives = np.cumsum(positive, dtype=np.int64)[ends]
+    negatives = ends + 1 - positives
+    positives_by_group = np.diff(positives[last], prepend=0)
+    negatives_by_group = np.diff(negatives[last], prepend=0)
+    earlier = negatives[last] - negatives_by_group
+    # Twice the trapezoids under the curve of counts, one a tie: negatives below it and up to it, each positive.
+    heights = negatives.copy()
+    heights[1:] += negatives[:-1]
+    heights *= np.diff(positives, prepend=0)
+    twice_u = np.add.reduceat(heights, first) - 2 * earlier * positives_by_group
+    return _Statistics(twice_u, positives_by_group * negatives_by_group, positives_by_group + negatives_by_group)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rmtl_bench.contracts.backbone import Backbone
@@ -14,6 +16,7 @@ from rmtl_bench.contracts.errors import DivergedError
 from rmtl_bench.contracts.metric import Predictions
 from rmtl_bench.contracts.stack import ModuleStack, map_stacked
 from rmtl_bench.contracts.stage import Evaluation
+from rmtl_bench.metrics import on_device
 from rmtl_bench.metrics.probability import logloss
 from rmtl_bench.metrics.ranking import auc
 
@@ -60,31 +63,53 @@ class Validation:
         self.rows = rows
         self.tasks = tasks
         self.batch_size = batch_size
-        self._labels = rows.labels.cpu().numpy().astype(np.float64)
-        self._known = None if rows.label_mask is None else rows.label_mask.cpu().numpy()
+        # On a GPU the metrics are computed where the predictions are; on the CPU numpy sorts many times as fast.
+        self._on_device = rows.labels.device.type != "cpu"
+        self._labels = np.empty((0, len(tasks))) if self._on_device else rows.labels.numpy().astype(np.float64)
+        self._known = None if rows.label_mask is None or self._on_device else rows.label_mask.numpy()
 
     def evaluate(self, backbone: Backbone) -> Evaluation:
         """Return the score, with AUC and logloss by task."""
         return self.judge(predict(backbone, self.rows, self.batch_size))
 
+    def judge(self, logits: Tensor) -> Evaluation:
+        """Return the score of finite logits [N, K], with AUC and logloss by task."""
+        return self._evaluation(*self._metrics(logits.unsqueeze(0))[0])
+
     def judge_side_by_side(self, logits: Tensor) -> list[Evaluation | DivergedError]:
         """Return what :meth:`judge` makes of each seed's logits, stacked [S, N, K]; an error if one is not finite."""
         finite = torch.isfinite(logits).flatten(1).all(1).tolist()
+        found = self._metrics(logits)
         return [
-            self.judge(own) if fine else DivergedError(NOT_FINITE) for own, fine in zip(logits, finite, strict=True)
+            self._evaluation(*own) if fine else DivergedError(NOT_FINITE)
+            for own, fine in zip(found, finite, strict=True)
         ]
 
-    def judge(self, logits: Tensor) -> Evaluation:
-        """Return the score of finite logits [N, K], with AUC and logloss by task."""
-        scores = torch.sigmoid(logits.double()).cpu().numpy()
+    def _evaluation(self, aucs: Sequence[float], loglosses: Sequence[float]) -> Evaluation:
         values: dict[tuple[str, str], float] = {}
-        for k, task in enumerate(self.tasks):
+        for task, area, loss in zip(self.tasks, aucs, loglosses, strict=True):
+            values[task, "auc"] = area
+            values[task, "logloss"] = loss
+        ranked = [area for area in aucs if not math.isnan(area)]
+        losses = [loss for loss in loglosses if not math.isnan(loss)]
+        return Evaluation(float(np.mean(ranked) if ranked else -np.mean(losses)), values)
+
+    def _metrics(self, logits: Tensor) -> list[tuple[list[float], list[float]]]:
+        """Return AUC and logloss by task of each seed's logits, stacked [S, N, K]."""
+        scores = torch.sigmoid(logits.double())
+        if self._on_device:
+            labels, mask = self.rows.labels, self.rows.label_mask
+            both = torch.stack([on_device.auc(labels, scores, mask), on_device.logloss(labels, scores, mask)], dim=1)
+            return [(areas, losses) for areas, losses in both.tolist()]
+        return [self._metrics_of_seed(own) for own in scores.numpy()]
+
+    def _metrics_of_seed(self, scores: NDArray[np.float64]) -> tuple[list[float], list[float]]:
+        areas, losses = [], []
+        for k in range(len(self.tasks)):
             known = slice(None) if self._known is None else self._known[:, k]
             labels = self._labels[known, k]
             nobody = np.zeros(len(labels), dtype=np.int32)
             predictions = Predictions(labels, scores[known, k], nobody, nobody)
-            values[task, "auc"] = auc(predictions)
-            values[task, "logloss"] = logloss(predictions)
-        ranked = [value for (_, metric), value in values.items() if metric == "auc" and not math.isnan(value)]
-        losses = [value for (_, metric), value in values.items() if metric == "logloss" and not math.isnan(value)]
-        return Evaluation(float(np.mean(ranked) if ranked else -np.mean(losses)), values)
+            areas.append(auc(predictions))
+            losses.append(logloss(predictions))
+        return areas, losses

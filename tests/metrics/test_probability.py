@@ -35,6 +35,14 @@ def test_a_long_session_counts_like_a_short_one(predictions):
     assert logloss(made) == pytest.approx((math.log(2) + math.log(4) + math.log(2)) / 3)
 
 
+def test_sessions_may_have_any_whole_number(predictions):
+    labels, scores = [1, 1, 0, 1], [0.5, 0.25, 0.5, 0.125]
+    expected = session_logloss(predictions(labels, scores, session=[1, 1, 2, 0]))
+    ids = [7, 7, 2**63 - 1, -(2**63)]
+    assert session_logloss(predictions(labels, scores, session=ids)) == pytest.approx(expected, rel=1e-15)
+    assert expected == pytest.approx((1.5 + 1 + 3) * math.log(2) / 3)
+
+
 @settings(deadline=None)
 @given(ROWS)
 def test_session_logloss_is_the_mean_of_a_plain_loop_over_sessions(predictions, rows):

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
+from rmtl_bench.metrics import grouping
 from rmtl_bench.metrics.ranking import auc, auc_score, gauc
 
 # Few distinct scores, so that ties are the rule.
@@ -74,6 +76,54 @@ def test_auc_of_many_rows_is_the_mann_whitney_statistic():
     positive, negative = scores[labels == 1], scores[labels == 0]
     u = mannwhitneyu(positive, negative).statistic
     assert auc_score(labels, scores) == pytest.approx(u / (len(positive) * len(negative)), abs=1e-12)
+
+
+@pytest.fixture(scope="module", params=["few ties", "many ties", "float32", "rare positives", "rare negatives"])
+def columns(request):
+    """Labels, scores and users of 20,000 rows."""
+    rng = np.random.default_rng(5)
+    scores = rng.beta(2, 8, 20_000)
+    rate = {"rare positives": 0.01, "rare negatives": 0.99}.get(request.param, 0.4)
+    labels = (rng.random(20_000) < rate + 0.1 * (scores - 0.2)).astype(np.float64)
+    if request.param == "many ties":
+        scores = np.round(scores, 1)
+    if request.param == "float32":
+        scores = scores.astype(np.float32)
+    return labels, scores, rng.integers(100, size=20_000)
+
+
+def test_auc_is_that_of_scikit_learn(columns):
+    labels, scores, _ = columns
+    assert auc_score(labels, scores) == pytest.approx(roc_auc_score(labels, scores), rel=0, abs=1e-12)
+
+
+@pytest.mark.parametrize("in_order", [True, False], ids=["users in order", "users mixed"])
+def test_gauc_is_the_weighted_mean_of_scikit_learns_auc(predictions, columns, in_order):
+    labels, scores, users = columns
+    users = np.sort(users) if in_order else users
+    areas, rows = [], []
+    for user in np.unique(users):
+        mine = users == user
+        if len(np.unique(labels[mine])) == 2:
+            areas.append(roc_auc_score(labels[mine], scores[mine]))
+            rows.append(mine.sum())
+    expected = np.average(areas, weights=rows)
+    assert gauc(predictions(labels, scores, user=users)) == pytest.approx(expected, rel=0, abs=1e-12)
+
+
+def test_users_in_blocks_give_the_gauc_of_all_at_once(predictions, columns, monkeypatch):
+    labels, scores, users = columns
+    in_order = predictions(labels, scores, user=np.sort(users))
+    at_once = gauc(in_order)
+    monkeypatch.setattr(grouping, "BLOCK", 700)
+    assert gauc(in_order) == at_once
+
+
+def test_users_may_have_any_whole_number(predictions):
+    labels, scores = [0, 1, 1, 0, 1, 0], [0.1, 0.2, 0.3, 0.4, 0.5, 0.5]
+    few = gauc(predictions(labels, scores, user=[0, 0, 1, 1, 2, 2]))
+    assert gauc(predictions(labels, scores, user=[9, 9, -(2**63), -(2**63), 2**63 - 1, 2**63 - 1])) == few
+    assert few == pytest.approx((1 + 0 + 0.5) / 3)
 
 
 @pytest.mark.parametrize("metric", [auc, gauc])
