@@ -2,18 +2,20 @@
 
 Asserted: whatever a gradient weighting does with the shared dense parameters, its step costs at most 1.6 times a step
 under fixed weights. Shared bottom at its default sizes, 27 fields, batches of 2,048 rows; the two step by turns, so
-that what else the machine does meets both alike.
+that what else the machine does meets both alike. On one core; on a GPU, where launches bound a step, nothing is
+asserted.
 """
 
 from __future__ import annotations
 
 import statistics
-import time
 
 import numpy as np
 import pytest
 import torch
 
+from benchmarks.clock import seconds
+from benchmarks.figures import report
 from rmtl_bench.contracts import CategoricalField, Schema, SessionTable, Task
 from rmtl_bench.contracts.cell import Cell
 from rmtl_bench.data.rows import DeviceRows
@@ -25,14 +27,20 @@ from rmtl_bench_weightings.plugin import rmtl_weightings
 EMBEDDINGS = 1_000_000
 WIDTH = 32
 BATCH = 2048
-ROUNDS = 9
+ROUNDS = 7
 MOST = 1.6
+TO_FIXED = "ratio to a fixed step"
 
 IN_ONE_STAGE = [info for info in rmtl_weightings() if info.form in ("loss", "gradient")]
 
 
+@pytest.fixture(scope="module", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def rows():
+def rows(device):
     """Three batches over 27 fields that have a million values together."""
     sizes = [500_000, 300_000, 150_000, 47_700, *[100] * 23]
     assert (sum(sizes), len(sizes)) == (EMBEDDINGS, 27)
@@ -53,38 +61,39 @@ def rows():
         session_end=np.ones(count, np.uint8),
         split_sizes=(count - 200, 100, 100),
     )
-    return schema, [DeviceRows(table, split, torch.device("cpu")) for split in ("train", "valid")]
+    return schema, [DeviceRows(table, split, torch.device(device)) for split in ("train", "valid")]
 
 
 @pytest.fixture(scope="module")
-def make_step(registry, component, rows):
-    """Return a function that makes one optimiser step under a weighting and returns its seconds."""
+def make_step(registry, component, rows, device):
+    """Return a function that makes one optimizer step under a weighting and returns its seconds."""
     schema, splits = rows
 
-    def make(name, backbone="shared-bottom"):
-        parts = component("backbone", backbone, embedding_dim=WIDTH), component("weighting", name)
+    def make(name):
+        parts = component("backbone", "shared-bottom", embedding_dim=WIDTH), component("weighting", name)
         settings = TrainerSettings.resolve({"batch_size": BATCH})
-        model = registry.find("backbone", backbone).load()(schema, **parts[0].parameters)
-        weighting = registry.find("weighting", name).load()(schema.tasks, **parts[1].parameters)
+        model = registry.find("backbone", "shared-bottom").load()(schema, **parts[0].parameters).to(device)
+        weighting = registry.find("weighting", name).load()(schema.tasks, **parts[1].parameters).to(device)
         streams = Streams(Cell(component("dataset", "simulated"), "", *parts, vars(settings), (), 0))
         stage = next(iter(weighting.stages(Trainer(model, weighting, *splits, settings, streams))))
         optimizers = stage.optimizers(1e-3, 1e-6)
         stage.module.train()
-        batches = torch.arange(2 * BATCH).split(BATCH)
+        batches = torch.arange(2 * BATCH, device=device).split(BATCH)
         taken = 0
 
-        def step():
-            nonlocal taken
-            batch = splits[0].batch(batches[taken % len(batches)])
-            taken += 1
-            started = time.perf_counter()
+        def move(batch):
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
             stage.backward(batch)
             for optimizer in optimizers:
                 optimizer.step()
             stage.after_step()
-            return time.perf_counter() - started
+
+        def step():
+            nonlocal taken
+            batch = splits[0].batch(batches[taken % len(batches)])
+            taken += 1
+            return seconds(lambda: move(batch), torch.device(device))
 
         return step
 
@@ -97,16 +106,17 @@ def fixed_step(make_step):
 
 
 @pytest.mark.parametrize("info", IN_ONE_STAGE, ids=lambda info: f"{info.form}-{info.name}")
-def test_step(benchmark, make_step, fixed_step, info):
-    benchmark.group = f"step by weighting, {EMBEDDINGS:,} x {WIDTH} embeddings, two tasks, shared-bottom"
+def test_step(benchmark, make_step, fixed_step, device, info):
+    benchmark.group = f"step by weighting, {EMBEDDINGS:,} x {WIDTH} embeddings, two tasks, shared-bottom, {device}"
     step = make_step(info.name)
     for _ in range(2):
         fixed_step()
         step()
     pairs = []
     benchmark.pedantic(lambda: pairs.append((step(), fixed_step())), rounds=ROUNDS)
-    ratio = statistics.median(own / fixed for own, fixed in pairs)
-    seconds = statistics.median(own for own, _ in pairs)
-    benchmark.extra_info |= {"ratio_to_fixed": round(ratio, 3), "seconds": round(seconds, 4)}
-    print(f"\n{info.name} ({info.form}): {ratio:.2f} of a fixed step, {1000 * seconds:.0f} ms")
-    assert info.form != "gradient" or ratio <= MOST
+    figures = {
+        "samples a second": BATCH / statistics.median(own for own, _ in pairs),
+        TO_FIXED: statistics.median(own / fixed for own, fixed in pairs),
+    }
+    promised = {TO_FIXED: MOST} if info.form == "gradient" and device == "cpu" else None
+    report(benchmark, f"{info.name} ({info.form}), {device}", figures, at_most=promised)
