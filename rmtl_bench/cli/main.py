@@ -6,36 +6,51 @@ import sys
 import traceback
 from collections.abc import Mapping
 from importlib import import_module
+from typing import NamedTuple
 
 import click
 
 from rmtl_bench.contracts.errors import RmtlBenchError, did_you_mean
 from rmtl_bench.contracts.version import __version__
 
+
+class Lazy(NamedTuple):
+    """A command that is imported on use: the module of this package that holds it as ``command``, and its summary.
+
+    The summary is what the command's own help begins with, as a listing shows it; a test compares the two.
+    """
+
+    module: str
+    summary: str
+
+
 COMMANDS = {
-    "run": "run",
-    "status": "status",
-    "show": "show",
-    "leaderboard": "leaderboard",
-    "compare": "compare",
-    "power": "power",
-    "diagnostics": "diagnostics",
-    "report": "report",
-    "export": "export",
-    "list": "listing",
-    "info": "info",
-    "methods": "methods",
-    "plugins": "plugins",
-    "data": "data",
-    "db": "database",
+    "run": Lazy("run", "Run a suite: every cell that the store does not hold yet."),
+    "status": Lazy("status", "Show how far the suites of a store have come, or one suite in detail."),
+    "show": Lazy("show", "Show everything of one run: its cell, scores, curves, weights, warnings, traceback."),
+    "leaderboard": Lazy("leaderboard", "Rank the methods of a suite that was run, with intervals and tests."),
+    "compare": Lazy("compare", "Compare method A with method B, each given as backbone/weighting, paired by seed."),
+    "power": Lazy("power", "Say how many seeds it takes to see a difference, or what difference some seeds see."),
+    "diagnostics": Lazy("diagnostics", "Show what weightings say of themselves, and the weights they used."),
+    "report": Lazy("report", "Write the report of a suite as one HTML file that opens offline and can be mailed."),
+    "export": Lazy("export", "Write every score of a suite: one row a run, task and metric."),
+    "list": Lazy("listing", "List KIND: backbones, weightings, datasets, metrics or suites."),
+    "info": Lazy("info", "Show one backbone, weighting, dataset, metric or suite."),
+    "methods": Lazy(
+        "methods",
+        "Print a Markdown page on every weighting and backbone: papers, costs, parameters, where others differ.",
+    ),
+    "plugins": Lazy("plugins", "List the plugins found, broken ones included."),
+    "data": Lazy("data", "Data sets: what exists, raw files, prepared tables."),
+    "db": Lazy("database", "Rebuild or query results.duckdb, the index of a store."),
 }
-"""Name of a command -> the module of this package that holds it as ``command``."""
+"""The commands by name, in the order a user meets them."""
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported on use: a listing must not pay for a training."""
+    """A group whose commands are imported on use: a listing must not pay for a training, nor help for any of them."""
 
-    modules: Mapping[str, str] = COMMANDS
+    modules: Mapping[str, Lazy] = COMMANDS
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order a user meets them."""
@@ -45,8 +60,18 @@ class LazyGroup(click.Group):
         """Import and return a command."""
         if cmd_name not in self.modules:
             return None
-        command: click.Command = import_module(f"rmtl_bench.cli.{self.modules[cmd_name]}").command
+        command: click.Command = import_module(f"rmtl_bench.cli.{self.modules[cmd_name].module}").command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands and their summaries, as click does, without importing any."""
+        width = formatter.width - 6 - max(map(len, self.modules))
+        rows = [
+            (name, click.Command(name, help=lazy.summary).get_short_help_str(width))
+            for name, lazy in self.modules.items()
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

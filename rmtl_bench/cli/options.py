@@ -24,6 +24,22 @@ PROTOCOLS = ("paired-t", "wilcoxon", "sign-flip", "rmtl-paper")
 """The protocols of :mod:`rmtl_bench.statistics`; named here too, for the same reason."""
 
 
+class NumberOrAuto(click.ParamType[int]):
+    """A whole number from 1, or ``auto``, which is 0."""
+
+    name = "auto|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number; fail with a line that says what is right."""
+        if isinstance(value, int):
+            return value
+        if value == "auto":
+            return 0
+        if not (value.isascii() and value.isdigit() and int(value) > 0):
+            self.fail(f"{value!r} is neither auto nor a whole number from 1", param, ctx)
+        return int(value)
+
+
 def debug_option(command: Command) -> Command:
     """``--debug``: read by :func:`rmtl_bench.cli.main.main`, since an error may come before any command runs."""
     return click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")(command)

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from rmtl_bench.cli.options import debug_option, plugin_option, store_option, suite_options, warn_of_problems
-from rmtl_bench.cli.progress import open_progress
-from rmtl_bench.contracts.cell import Cell
-from rmtl_bench.contracts.errors import DataError
-from rmtl_bench.contracts.wording import duration
-from rmtl_bench.execution import DataSources, LocalExecutor, Options, missing_cells, stored_plan, with_sources
-from rmtl_bench.execution.device import require_device
-from rmtl_bench.execution.pending import statuses_to_retry
-from rmtl_bench.plugins import PluginHost, Registry, load_plugins
-from rmtl_bench.store import Index, Store, save_plan
-from rmtl_bench.suites import Plan, Suite, datasets_of, expand, find_suite, read_suite
+from rmtl_bench.cli.options import NumberOrAuto, debug_option, plugin_option, store_option, suite_options
+
+if TYPE_CHECKING:
+    from rmtl_bench.execution import RunStarter
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The options of the command, by name."""
+
+    suite_name: str
+    sample: bool
+    store_path: Path
+    only: tuple[str, ...]
+    jobs: int
+    threads: int
+    seeds_per_pass: int | None
+    device: str
+    precision: str
+    retry: str
+    data_dir: Path | None
+    fetch: bool
+    dry_run: bool
+    plugin_files: tuple[Path, ...]
 
 
 @click.command("run")
@@ -31,7 +41,23 @@ from rmtl_bench.suites import Plan, Suite, datasets_of, expand, find_suite, read
     "--only", multiple=True, metavar="PATTERN", help="Only cells like 'dataset/backbone/weighting' (repeatable)."
 )
 @click.option("--jobs", type=click.IntRange(min=0), default=0, help="Runs at once; default: one a core, one on a GPU.")
+@click.option(
+    "--threads", type=click.IntRange(min=0), default=1, help="Threads a process; 0: cores by processes.  [default: 1]"
+)
+@click.option(
+    "--seeds-per-pass",
+    type=NumberOrAuto(),
+    default=None,
+    metavar="auto|N",
+    help="Seeds of a cell to train side by side.  [default: auto on a GPU, 1 on the CPU]",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--precision",
+    default="",
+    metavar="NAME",
+    help="float32, tf32 or bf16 in place of the suite's; makes a suite of its own, NAME-bf16.",
+)
 @click.option(
     "--retry", default="", metavar="STATUS,...", help="Run failed, diverged or killed runs again; 'all' for the three."
 )
@@ -40,131 +66,25 @@ from rmtl_bench.suites import Plan, Suite, datasets_of, expand, find_suite, read
 @click.option("--dry-run", is_flag=True, help="Print the plan and run nothing.")
 @plugin_option
 @debug_option
-def command(
-    suite_name: str,
-    sample: bool,
-    store_path: Path,
-    only: tuple[str, ...],
-    jobs: int,
-    device: str,
-    retry: str,
-    data_dir: Path | None,
-    fetch: bool,
-    dry_run: bool,
-    plugin_files: tuple[Path, ...],
-) -> int:
+def command(**chosen: Any) -> int:
     """Run a suite: every cell that the store does not hold yet."""
-    require_device(device)
-    statuses_to_retry(retry)
-    host = load_plugins(plugin_files)
-    suite = read_suite(find_suite(host.registry, suite_name), sample=sample)
-    sources = DataSources(host.registry, data_dir)
-    # The store is looked at first: a path that cannot be one should not cost the hashing of raw files.
-    store = Store.open(store_path) if not dry_run or store_path.exists() else None
-    if fetch:
-        _fetch_lacking(suite, host.registry, sources)
-    plan = _expand(suite, host.registry, sources)
-    cells = plan.only(only)
-    statuses = _statuses(store)
-    pending = missing_cells(cells, statuses, retry)
-    _describe(plan, cells, pending, statuses, retry)
-    to_run = with_sources(pending, plan.sources, lambda run_id: _is_kept(store, run_id, statuses))
-    _describe_sources(pending, to_run)
-    if dry_run or store is None:
-        _list(to_run)
-        return 0
-    save_plan(store, stored_plan(plan))
-    if to_run:
-        store.clean_staging()
-        _run(host, sources, store, Options(device, jobs), plan, to_run)
-    return _conclude(store, suite, cells)
+    from rmtl_bench.execution.device import check_device, require_device
+    from rmtl_bench.execution.pending import statuses_to_retry
+    from rmtl_bench.execution.starter import RunStarter
+
+    choices = Choices(**chosen)
+    check_device(choices.device)
+    statuses_to_retry(choices.retry)
+    if choices.dry_run:
+        require_device(choices.device)
+        return _run(choices)
+    # Started before anything else is imported: what it imports takes longer than all that is done here.
+    with RunStarter(choices.plugin_files) as starter:
+        require_device(choices.device, starter.cuda_devices)
+        return _run(choices, starter)
 
 
-def _fetch_lacking(suite: Suite, registry: Registry, sources: DataSources) -> None:
-    from rmtl_bench.cli.data_fetch import open_listener
+def _run(choices: Choices, starter: RunStarter | None = None) -> int:
+    from rmtl_bench.cli.suite_run import run_suite
 
-    listener = open_listener()
-    try:
-        for component in datasets_of(suite, registry):
-            sources.fetch_lacking(component, listener)
-    finally:
-        listener.close()
-
-
-def _expand(suite: Suite, registry: Registry, sources: DataSources) -> Plan:
-    try:
-        return expand(suite, registry, sources.fingerprint)
-    except DataError as error:
-        hint = ""
-        if suite.has_sample and not suite.sample:
-            hint = f"\nOr try the suite on embedded data: rmtl-bench run --suite {suite.name} --sample"
-        raise DataError(f"suite {suite.title_line} lacks data\n{error}{hint}") from error
-
-
-def _statuses(store: Store | None) -> dict[str, str]:
-    if store is None:
-        return {}
-    index = Index(store)
-    warn_of_problems(index.refresh())
-    return {run_id: attempt.status for run_id, attempt in index.latest().items()}
-
-
-def _describe(
-    plan: Plan, cells: Sequence[Cell], pending: Sequence[Cell], statuses: Mapping[str, str], retry: str
-) -> None:
-    suite = plan.suite
-    click.echo(f"suite {suite.title_line}: {len(cells)} cells, {len(pending)} to run", err=True)
-    for note in (*suite.notes, *(f"skipped {s.label}: {s.reason}" for s in plan.skipped)):
-        click.echo(f"  {note}", err=True)
-    ended_badly = Counter(statuses.get(run_id, "ok") for run_id in {cell.run_id for cell in cells})
-    del ended_badly["ok"]
-    if ended_badly and not retry:
-        counts = ", ".join(f"{count} {status}" for status, count in sorted(ended_badly.items()))
-        click.echo(f"  {counts} earlier: --retry {','.join(sorted(ended_badly))} runs them again", err=True)
-    if not pending:
-        click.echo("nothing to run: every cell has its run", err=True)
-
-
-def _is_kept(store: Store | None, run_id: str, statuses: Mapping[str, str]) -> bool:
-    return store is not None and statuses.get(run_id) == "ok" and store.kept_file(run_id) is not None
-
-
-def _describe_sources(pending: Sequence[Cell], to_run: Sequence[Cell]) -> None:
-    selected = {cell.run_id for cell in pending}
-    added = [cell.label for cell in to_run if cell.run_id not in selected]
-    if added:
-        names = ", ".join(dict.fromkeys(label.rpartition("/")[0] for label in added))
-        click.echo(f"  {len(added)} more to run first, since others build on them: {names}", err=True)
-
-
-def _list(cells: Sequence[Cell]) -> None:
-    for cell in cells:
-        click.echo(f"{cell.run_id}  {cell.label}")
-
-
-def _run(
-    host: PluginHost, sources: DataSources, store: Store, options: Options, plan: Plan, cells: Sequence[Cell]
-) -> None:
-    begun = time.monotonic()
-    with open_progress() as progress:
-        executor = LocalExecutor(host, sources, store, progress, options)
-        try:
-            counts = executor.run(f"{plan.suite.name}@{plan.suite.version}", cells, plan.sources)
-        except KeyboardInterrupt:
-            progress.say(f"interrupted: {progress.done} of {len(cells)} runs are published; go on with\n  {_again()}")
-            raise
-        finally:
-            progress.say_warnings()
-    summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    click.echo(f"{summary} in {duration(time.monotonic() - begun)}", err=True)
-
-
-def _again() -> str:
-    return shlex.join(["rmtl-bench", *sys.argv[1:]])
-
-
-def _conclude(store: Store, suite: Suite, cells: Sequence[Cell]) -> int:
-    statuses = {run_id: attempt.status for run_id, attempt in Index(store).latest().items()}
-    sample = " --sample" if suite.sample else ""
-    click.echo(f"see it with: rmtl-bench leaderboard --suite {suite.name}{sample} --store {store.path}", err=True)
-    return 0 if all(statuses.get(cell.run_id) == "ok" for cell in cells) else 1
+    return run_suite(choices, starter)

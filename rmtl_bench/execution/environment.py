@@ -6,31 +6,45 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 
-def describe_environment(device: str, threads: int) -> dict[str, Any]:
-    """Return JSON-ready facts: interpreter, system, processor, device, threads, distributions, git commit."""
-    import torch
-
-    facts: dict[str, Any] = {
+def describe_machine() -> dict[str, Any]:
+    """Return JSON-ready facts that are one for all runs: interpreter, system, processor, distributions, git commit."""
+    return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "torch": torch.__version__,
-        "device": device,
-        "threads": threads,
         "executable": sys.executable,
         "git": _git_commit(),
-        "distributions": dict(sorted((d.name, d.version) for d in metadata.distributions() if d.name)),
+        "distributions": dict(sorted(_distributions())),
     }
+
+
+def describe_environment(device: str, threads: int, machine: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return JSON-ready facts of a run: those of :func:`describe_machine`, torch, device, threads.
+
+    ``machine``: what :func:`describe_machine` has said already, if anything.
+    """
+    import torch
+
+    facts = {**(machine or describe_machine()), "torch": torch.__version__, "device": device, "threads": threads}
     if device.startswith("cuda"):
         facts["gpu"] = torch.cuda.get_device_name(torch.device(device))
         facts["cuda"] = torch.version.cuda
     return facts
+
+
+def _distributions() -> Iterator[tuple[str, str]]:
+    for distribution in metadata.distributions():
+        # Each look at it reads and parses the file again.
+        facts = distribution.metadata
+        if facts["Name"]:
+            yield facts["Name"], facts["Version"]
 
 
 def _processor() -> str:

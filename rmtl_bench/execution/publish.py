@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import time
 
 from rmtl_bench.contracts.cell import Cell, Outcome
 from rmtl_bench.contracts.errors import StoreError
 from rmtl_bench.execution.process import RunProcess
+from rmtl_bench.execution.request import RunRequest
 from rmtl_bench.store import Store
 from rmtl_bench.store.run_files import RunRecord, iso_time, read_run, write_run
 
 
-def publish_run(store: Store, process: RunProcess, code: int) -> Outcome:
-    """Publish the run of a process that ended with ``code``, and say how the run ended.
+def publish_run(store: Store, process: RunProcess, code: int | None, run: RunRequest | None = None) -> Outcome:
+    """Publish a run of a process that ended with ``code``, ``None`` if that is unknown, and say how the run ended.
 
-    A process that left no ``run.json`` was killed: a run of that status is written in its place.
+    A process that left no ``run.json`` was killed: a run of that status is written in its place. ``run``: which of the
+    process's runs, by default the first. The first has the process's log, and is to be published last.
     """
-    request = process.request
+    request = process.request if run is None else run
+    if request is not process.request:
+        with contextlib.suppress(OSError):
+            shutil.copyfile(process.log, request.staging / process.log.name)
     try:
         record = read_run(request.staging)
     except StoreError:
@@ -33,7 +40,9 @@ def publish_run(store: Store, process: RunProcess, code: int) -> Outcome:
         write_run(request.staging, record)
     store.publish(request.staging, request.cell.run_id)
     warnings = tuple(str(text) for text in record.facts.get("warnings", ()))
-    return Outcome(record.run_id, record.status, time.time() - process.started, record.error, warnings)
+    # Of runs side by side, each has its share of the time.
+    seconds = sum(record.seconds.values()) if process.request.others else time.time() - process.started
+    return Outcome(record.run_id, record.status, seconds, record.error, warnings)
 
 
 def publish_unstarted(store: Store, cell: Cell, error: str) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,13 @@ from rmtl_bench.contracts.cell import Cell
 
 @dataclass(frozen=True)
 class RunRequest:
-    """One run to make, and where to write it. Nothing here but ``cell`` decides its numbers.
+    """A run to make, and where to write it. Nothing here but ``cell`` decides its numbers, to rounding.
 
     ``keep``: whether to write down what later runs may want of it. ``source``: the file that the run which this one
-    builds on has written so.
+    builds on has written so. ``machine``: what the parent knows of machine and software, see
+    :func:`~rmtl_bench.execution.environment.describe_machine`; the run finds out itself what it is not told.
+    ``others``: runs that differ from this one in their seed alone, for the same process to make, ``seeds_per_pass`` of
+    all these side by side; 0: as many as a measurement finds fastest.
     """
 
     cell: Cell
@@ -27,26 +30,41 @@ class RunRequest:
     plugin_files: tuple[Path, ...] = ()
     keep: bool = False
     source: Path | None = None
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    others: tuple[RunRequest, ...] = ()
+    seeds_per_pass: int = 1
+
+    @property
+    def runs(self) -> tuple[RunRequest, ...]:
+        """This run and the others."""
+        return (self, *self.others)
 
     def to_line(self) -> str:
         """Return the request as one line."""
-        return json.dumps(
-            {
-                "cell": self.cell.to_json(),
-                "table": str(self.table),
-                "staging": str(self.staging),
-                "device": self.device,
-                "threads": self.threads,
-                "plugin_files": [str(file) for file in self.plugin_files],
-                "keep": self.keep,
-                "source": None if self.source is None else str(self.source),
-            }
-        )
+        return json.dumps(self._to_json())
+
+    def _to_json(self) -> dict[str, Any]:
+        return {
+            "cell": self.cell.to_json(),
+            "table": str(self.table),
+            "staging": str(self.staging),
+            "device": self.device,
+            "threads": self.threads,
+            "plugin_files": [str(file) for file in self.plugin_files],
+            "keep": self.keep,
+            "source": None if self.source is None else str(self.source),
+            "machine": dict(self.machine),
+            "others": [other._to_json() for other in self.others],
+            "seeds_per_pass": self.seeds_per_pass,
+        }
 
     @classmethod
     def from_line(cls, line: str) -> RunRequest:
         """Return the request that :meth:`to_line` wrote."""
-        data: Mapping[str, Any] = json.loads(line)
+        return cls._from_json(json.loads(line))
+
+    @classmethod
+    def _from_json(cls, data: Mapping[str, Any]) -> RunRequest:
         return cls(
             Cell.from_json(data["cell"]),
             Path(data["table"]),
@@ -56,4 +74,7 @@ class RunRequest:
             tuple(Path(file) for file in data["plugin_files"]),
             data["keep"],
             None if data["source"] is None else Path(data["source"]),
+            data["machine"],
+            tuple(cls._from_json(other) for other in data["others"]),
+            data["seeds_per_pass"],
         )

@@ -29,7 +29,6 @@ from rmtl_bench.training.history import History
 from rmtl_bench.training.settings import TrainerSettings
 from rmtl_bench.training.streams import Streams
 from rmtl_bench.training.trainer import Observer, Trainer
-from rmtl_bench.training.validation import predict
 
 _T = TypeVar("_T")
 
@@ -131,7 +130,7 @@ class RunOfCell:
         return RunResult(tested.metrics, history, tested.predictions, diagnostics, kept, facts, error)
 
     def _test(self) -> _Tested:
-        return _test(self.cell, self.data.table, self.backbone, self.data.test, self.settings, self.registry)
+        return _test(self.cell, self.data.table, self.trainer, self.data.test, self.registry)
 
 
 def run_cell(
@@ -152,18 +151,11 @@ def unless_diverged(action: Callable[[], _T], otherwise: _T) -> tuple[_T, str]:
         return otherwise, traceback.format_exc()
 
 
-def _test(
-    cell: Cell,
-    table: SessionTable,
-    backbone: Backbone,
-    test: DeviceRows,
-    settings: TrainerSettings,
-    registry: Registry,
-) -> _Tested:
-    probabilities = _probabilities(backbone, test, settings)
+def _test(cell: Cell, table: SessionTable, trainer: Trainer, test: DeviceRows, registry: Registry) -> _Tested:
+    probabilities = _probabilities(trainer, test)
     metrics = _evaluate(cell, table, "test", probabilities, registry)
     for split in table.extra_tests:
-        scores = _probabilities(backbone, DeviceRows(table, split, test.labels.device), settings)
+        scores = _probabilities(trainer, DeviceRows(table, split, test.labels.device))
         found = _evaluate(cell, table, split, scores, registry)
         metrics += [row._replace(metric=f"{row.metric}@{split}") for row in found]
     return _Tested(metrics, _predictions(table, probabilities))
@@ -197,9 +189,8 @@ def _build_backbone(cell: Cell, table: SessionTable, registry: Registry, streams
     return backbone
 
 
-def _probabilities(backbone: Backbone, rows: DeviceRows, settings: TrainerSettings) -> NDArray[np.float64]:
-    logits = predict(backbone, rows, settings.evaluation_batch_size)
-    return np.asarray(torch.sigmoid(logits.double()).cpu().numpy())
+def _probabilities(trainer: Trainer, rows: DeviceRows) -> NDArray[np.float64]:
+    return np.asarray(torch.sigmoid(trainer.predict(rows).double()).cpu().numpy())
 
 
 def _evaluate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,10 +20,12 @@ from rmtl_bench.training.trainer import Observer, Trainer
 
 
 class SeedToRun(NamedTuple):
-    """One of the runs: its cell, who is told of its epochs, and what the run that it builds on has kept."""
+    """One of the runs: its cell; what is called as it begins, and returns who is told of its epochs; and what the run
+    that it builds on has kept.
+    """
 
     cell: Cell
-    observer: Observer
+    begin: Callable[[], Observer]
     source: Path | None = None
 
 
@@ -65,6 +67,7 @@ class _Passes:
         self.asked = asked
         self.data = data
         self.registry = registry
+        self._observers: dict[int, Observer] = {}
 
     def trainers(self, size: int) -> list[Trainer]:
         """Return trainers of the first ``size`` runs, for a trial: nobody is told of their epochs."""
@@ -79,7 +82,7 @@ class _Passes:
         ready: dict[int, RunOfCell] = {}
         for place in places:
             try:
-                ready[place] = self._ready(place, self.asked[place].observer)
+                ready[place] = self._ready(place, self._observer(place))
             except Exception:
                 yield RunEnd(place, None, traceback.format_exc())
         trouble = ""
@@ -105,13 +108,19 @@ class _Passes:
             seconds = sum(stage.seconds for stage in run.trainer.history.stages)
             yield self._concluded(place, run, text, seconds, len(ready))
 
+    def _observer(self, place: int) -> Observer:
+        """Return who is told of a run's epochs; a run begins once, however often it is tried."""
+        if place not in self._observers:
+            self._observers[place] = self.asked[place].begin()
+        return self._observers[place]
+
     def _ready(self, place: int, observer: Observer) -> RunOfCell:
         cell, _, source = self.asked[place]
         return RunOfCell(cell, self.data, self.registry, observer, source, self.data.seconds / len(self.asked))
 
     def _run_alone(self, place: int, warning: str) -> RunEnd:
         try:
-            run = self._ready(place, self.asked[place].observer)
+            run = self._ready(place, self._observer(place))
             if warning:
                 run.trainer.warn(warning)
             return RunEnd(place, run.train())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,6 +36,12 @@ def memory_connection() -> duckdb.DuckDBPyConnection:
             "autoinstall_known_extensions": False,
         }
     )
+
+
+@functools.cache
+def _database_of_writing() -> duckdb.DuckDBPyConnection:
+    """One for all that a process writes: to open one costs more than to write a run's table."""
+    return memory_connection()
 
 
 def register(connection: duckdb.DuckDBPyConnection, name: str, columns: Columns, types: Mapping[str, str]) -> str:
@@ -74,7 +81,7 @@ def _typed(column: str, sql: str) -> str:
 
 def write_parquet(path: Path, columns: Columns, types: Mapping[str, str]) -> None:
     """Write columns as one Parquet file, zstd-compressed; NaN stays NaN."""
-    with memory_connection() as connection:
+    with _database_of_writing().cursor() as connection:
         select = register(connection, "given", columns, types)
         connection.execute(f"COPY ({select}) TO ? (FORMAT parquet, COMPRESSION zstd)", [str(path)])
 

@@ -10,6 +10,8 @@ import pytest
 
 from rmtl_bench.contracts.cell import Cell, Component, Outcome
 from rmtl_bench.execution import DataSources, LocalExecutor, Options
+from rmtl_bench.execution.request import RunRequest
+from rmtl_bench.execution.starter import RunStarter
 from rmtl_bench.plugins import load_plugins
 from rmtl_bench.plugins.host import PluginHost
 from rmtl_bench.store import Store
@@ -67,12 +69,13 @@ class Watcher:
 
 @dataclass
 class Workshop:
-    """The toy plugin, an observer that is broken, and a store."""
+    """The toy plugin, an observer that is broken, a store, and what starts the processes of all its runs."""
 
     host: PluginHost
     sources: DataSources
     store: Store
     folder: Path
+    starter: RunStarter
 
     def cell(self, seed: int = 0, weighting: str = "toy-equal", backbone: str = "toy-logistic", **changed: Any) -> Cell:
         """Return a cell of the toy's parts; ``trainer`` changes its settings, the rest the weighting's parameters."""
@@ -92,10 +95,10 @@ class Workshop:
         return Component(name, name, 1, origin.distribution, origin.version, entry.info.resolve(given))
 
     def execute(
-        self, cells: Sequence[Cell], watcher: Watcher, jobs: int = 2, kept: Sequence[Cell] = ()
+        self, cells: Sequence[Cell], watcher: Watcher, jobs: int = 2, kept: Sequence[Cell] = (), **chosen: Any
     ) -> Mapping[str, int]:
-        options = Options(device="cpu", jobs=jobs)
-        executor = LocalExecutor(self.host, self.sources, self.store, watcher, options)
+        options = Options(device="cpu", jobs=jobs, **chosen)
+        executor = LocalExecutor(self.host, self.sources, self.store, watcher, options, self.starter)
         return executor.run("toy@1", cells, {cell.run_id: cell for cell in kept})
 
 
@@ -109,7 +112,21 @@ def workshop(toy_plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         patch.setenv("RMTL_BENCH_LOAD_PLUGINS", "")
         host = load_plugins([toy_plugin, observer])
         sources = DataSources(host.registry, folder / "data", folder / "cache")
-        yield Workshop(host, sources, Store.open(folder / "store"), folder)
+        with RunStarter(host.files) as starter:
+            yield Workshop(host, sources, Store.open(folder / "store"), folder, starter)
+
+
+@pytest.fixture
+def request_for(workshop: Workshop, tmp_path: Path) -> Callable[..., RunRequest]:
+    """A request to make a run in a folder of its own, in the table of the toy."""
+
+    def request_for(cell: Cell, table: Path | None = None) -> RunRequest:
+        folder = workshop.sources.prepare(cell.dataset, cell.fingerprint) if table is None else table
+        staging = tmp_path / cell.run_id
+        staging.mkdir()
+        return RunRequest(cell, folder, staging, "cpu", 1, tuple(workshop.host.files))
+
+    return request_for
 
 
 @pytest.fixture(scope="module")

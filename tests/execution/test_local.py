@@ -240,3 +240,9 @@ def test_run_json_is_plain_json(done):
 
     for folder in done.folders.values():
         assert json.loads(Path(folder / "run.json").read_text(), parse_constant=refuse)["format"] == 1
+
+
+def test_an_executor_that_is_given_no_starter_has_one_of_its_own(workshop, new_watcher):
+    options = Options(device="cpu", jobs=1)
+    executor = LocalExecutor(workshop.host, workshop.sources, workshop.store, new_watcher(), options)
+    assert executor.run("toy@1", [workshop.cell(seed=77)]) == {"ok": 1}

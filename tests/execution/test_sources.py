@@ -168,10 +168,33 @@ def test_a_queue_holds_back_what_waits_and_nothing_else(workshop):
     other = workshop.cell(9)
     orphan = replace(other, source="f" * 16)
     queue = CellQueue([heir, source, orphan, other])
-    assert [queue.take(), queue.take(), queue.take(), queue.take()] == [source, orphan, other, None]
+    assert [queue.take(), queue.take(), queue.take(), queue.take()] == [[source], [orphan], [other], []]
     assert queue
     assert queue.end_of_source(heir) == ""
     queue.finished(source, "diverged")
-    assert queue.take() == heir
+    assert queue.take() == [heir]
     assert queue.end_of_source(heir) == "diverged"
     assert not queue
+
+
+def test_a_queue_gives_seeds_of_one_cell_together(workshop):
+    first, second = (
+        [workshop.cell(seed) for seed in range(4)],
+        [workshop.cell(seed, trainer={"max_epochs": 1}) for seed in range(2)],
+    )
+    queue = CellQueue([first[0], second[0], *first[1:], second[1]])
+    asked = []
+
+    def most(seeds, groups):
+        asked.append((seeds, groups))
+        return 3
+
+    assert [queue.take(most), queue.take(most), queue.take(most), queue.take(most)] == [
+        first[:3],
+        second,
+        first[3:],
+        [],
+    ]
+    assert asked == [(4, 2), (2, 2), (1, 1)]
+    queue.put_back(first[2:])
+    assert queue.take(most) == first[2:]

@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +9,6 @@ import torch
 
 from rmtl_bench.contracts.cell import Component
 from rmtl_bench.data.storage import load_table
-from rmtl_bench.execution.process import RunProcess
-from rmtl_bench.execution.publish import publish_run
-from rmtl_bench.execution.request import RunRequest
 from rmtl_bench.execution.worker import make_run
 from rmtl_bench.store.layout import KEPT_FILE
 from rmtl_bench.store.run_files import read_run, read_table
@@ -73,31 +66,6 @@ def rmtl_weightings():
     target = f"{__name__}:Talker"
     return [WeightingInfo(name="talker", target=target, summary="tells what it saw", parameters=parameters)]
 """
-
-PARENT = """
-import sys, time
-from rmtl_bench.execution.process import RunProcess
-from rmtl_bench.execution.request import RunRequest
-
-process = RunProcess(RunRequest.from_line(sys.stdin.readline()))
-print(process._process.pid, flush=True)
-for event in process.events():
-    print(event, flush=True)
-time.sleep(600)
-"""
-
-
-@pytest.fixture
-def request_for(workshop, tmp_path):
-    """A request to make a run in a folder of its own, in the table of the toy."""
-
-    def request_for(cell, table=None):
-        folder = workshop.sources.prepare(cell.dataset, cell.fingerprint) if table is None else table
-        staging = tmp_path / cell.run_id
-        staging.mkdir()
-        return RunRequest(cell, folder, staging, "cpu", 1, tuple(workshop.host.files))
-
-    return request_for
 
 
 @pytest.fixture
@@ -254,78 +222,3 @@ def test_a_broken_installation_of_torch_is_a_failed_run(workshop, request_for, m
     monkeypatch.setitem(sys.modules, "torch", None)
     make_run(request, lambda event: None)
     assert "import of torch halted" in read_run(request.staging).error
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        # Nobody may have reaped it: a zombie runs no more.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for the process in /proc")
-def test_a_run_ends_when_its_parent_is_killed(workshop, request_for):
-    cell = workshop.cell(behaviour="sleep", trainer={"max_epochs": 1000, "patience": 1000})
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=workshop.folder
-    )
-    try:
-        parent.stdin.write(request_for(cell).to_line() + "\n")
-        parent.stdin.flush()
-        run = int(parent.stdout.readline())
-        assert "score" in parent.stdout.readline()
-        assert _is_running(run)
-    finally:
-        parent.kill()
-        parent.wait()
-        parent.stdin.close()
-        parent.stdout.close()
-    deadline = time.monotonic() + 20
-    while _is_running(run) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not _is_running(run)
-
-
-def test_a_process_that_leaves_no_result_is_a_killed_run_with_its_last_words(workshop, request_for, monkeypatch):
-    script = workshop.folder / "python"
-    script.write_text("#!/bin/sh\necho 'last words' >&2\nexit 3\n")
-    script.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(script))
-    cell = workshop.cell(seed=9)
-    staging = workshop.store.staging_folder(cell.run_id)
-    process = RunProcess(RunRequest(cell, workshop.folder, staging, "cpu", 1))
-    while None not in list(process.events()):
-        pass
-    outcome = publish_run(workshop.store, process, process.wait())
-    assert outcome.status == "killed"
-    assert outcome.error == "the run's process exited with code 3 and left no result\nlast words"
-    assert read_run(workshop.store.runs_path / cell.run_id).error == outcome.error
-
-
-def test_events_are_lines_however_they_arrive(workshop, request_for, monkeypatch):
-    script = workshop.folder / "talkative"
-    script.write_text("""#!/bin/sh\nprintf '{"epoch": 1}\\n{"epo'\nsleep 0.1\nprintf 'ch": 2}\\n{"cut'\n""")
-    script.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(script))
-    process = RunProcess(request_for(workshop.cell(seed=8)))
-    events = []
-    while None not in events:
-        events += process.events()
-    assert events == [{"epoch": 1}, {"epoch": 2}, None]
-    assert process.wait() == 0
-
-
-def test_killing_a_process_kills_what_it_started(workshop, request_for, monkeypatch):
-    script = workshop.folder / "parent"
-    script.write_text("""#!/bin/sh\nsleep 600 &\necho "{\\"pid\\": $!}"\nwait\n""")
-    script.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(script))
-    process = RunProcess(request_for(workshop.cell(seed=7)))
-    (event,) = process.events()
-    assert os.getpgid(event["pid"]) == os.getsid(event["pid"])
-    assert process.kill() == -9
-    deadline = time.monotonic() + 20
-    while _is_running(event["pid"]) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not _is_running(event["pid"])
