@@ -30,6 +30,7 @@ class Choices:
     retry: str
     data_dir: Path | None
     fetch: bool
+    profile: bool
     dry_run: bool
     plugin_files: tuple[Path, ...]
 
@@ -56,13 +57,14 @@ class Choices:
     "--precision",
     default="",
     metavar="NAME",
-    help="float32, tf32 or bf16 in place of the suite's; makes a suite of its own, NAME-bf16.",
+    help="float32, tf32 or bf16 in place of the suite's own; it is then called SUITE-NAME.",
 )
 @click.option(
     "--retry", default="", metavar="STATUS,...", help="Run failed, diverged or killed runs again; 'all' for the three."
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where raw files lie (default: $RMTL_BENCH_DATA).")
 @click.option("--fetch", is_flag=True, help="Download the raw files that the suite's data sets lack.")
+@click.option("--profile", is_flag=True, help="Write down where the time of each run goes, with a trace.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and run nothing.")
 @plugin_option
 @debug_option

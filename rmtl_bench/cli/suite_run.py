@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from rmtl_bench.cli.options import warn_of_problems
+from rmtl_bench.cli.options import output_width, warn_of_problems
 from rmtl_bench.cli.progress import open_progress
 from rmtl_bench.cli.run import Choices
 from rmtl_bench.contracts.cell import Cell
@@ -54,11 +54,13 @@ def run_suite(choices: Choices, starter: RunStarter | None = None) -> int:
     if to_run:
         store.clean_staging()
         _run(host, sources, store, _options(choices), plan, to_run, starter)
+        if choices.profile:
+            _describe_profiles(store, to_run)
     return _conclude(store, suite, cells)
 
 
 def _options(choices: Choices) -> Options:
-    return Options(choices.device, choices.jobs, choices.threads, choices.seeds_per_pass)
+    return Options(choices.device, choices.jobs, choices.threads, choices.seeds_per_pass, choices.profile)
 
 
 def _fetch_lacking(suite: Suite, registry: Registry, sources: DataSources) -> None:
@@ -144,6 +146,16 @@ def _run(
             progress.say_warnings()
     summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     click.echo(f"{summary} in {duration(time.monotonic() - begun)}", err=True)
+
+
+def _describe_profiles(store: Store, cells: Sequence[Cell]) -> None:
+    from rmtl_bench.report.profile_text import profiled_runs, profiles_text
+
+    runs = list(profiled_runs(store, cells))
+    if runs:
+        click.echo(f"{profiles_text(runs, output_width())}\n", err=True)
+    if len(runs) < len(cells):
+        click.echo(f"{len(cells) - len(runs)} of {len(cells)} runs have left no profile", err=True)
 
 
 def _again() -> str:

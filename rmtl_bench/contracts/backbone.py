@@ -18,6 +18,10 @@ class Backbone(nn.Module, ABC):
     logit of the product. All randomness comes from torch's default generator, which the trainer seeds.
     """
 
+    capturable: bool = False
+    """Whether a forward pass and its backward pass are the same operations on the device each time (see
+    ``Stage.capturable``); training on a GPU is then several times as fast."""
+
     def __init__(self, schema: Schema) -> None:
         super().__init__()
         self.schema = schema

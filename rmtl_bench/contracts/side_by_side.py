@@ -39,6 +39,11 @@ class StageGroup(ABC, Generic[S]):
         """The stacks among the attributes."""
         return [value for value in vars(self).values() if isinstance(value, ModuleStack)]
 
+    @property
+    def capturable(self) -> bool:
+        """Whether a CUDA graph may record a step (see ``Stage.capturable``): by default, where every stage's may be."""
+        return all(stage.capturable for stage in self.stages)
+
     def optimizers(self, learning_rate: float, weight_decay: float) -> list[torch.optim.Optimizer]:
         """Return the first stage's optimisers, moving stacked parameters in place of its own.
 

@@ -7,7 +7,7 @@ for one module is mapped over the stacked parameters by ``vmap(functional_call)`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from rmtl_bench.contracts.batch import Batch
+from rmtl_bench.contracts.torch_dropout import OwnMasks
 
 
 class NotStackableError(Exception):
@@ -34,6 +35,8 @@ class ModuleStack:
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         _refuse_loose_tensors(modules[0])
         self.modules = list(modules)
+        self.uses_torch_dropout = False
+        self.was_trained = False
         first = {id(own): name for name, own in modules[0].named_parameters()}
         # A parameter that a module has under two names is one leaf with two names.
         self.names = {name: first[id(own)] for name, own in modules[0].named_parameters(remove_duplicate=False)}
@@ -80,7 +83,8 @@ class ModuleStack:
         for place, module in enumerate(self.modules):
             for name, own in module.named_parameters():
                 own.data = self.parameters[name].data[place]
-            _set_buffers(module, {name: buffer[place] for name, buffer in self.buffers.items()})
+            own_buffers = {name: buffer[place] for name, buffer in self.buffers.items()}
+            _set_buffers(module, {**own_buffers, **self.shared_buffers})
 
     def _part(self, places: Sequence[int]) -> None:
         for place in places:
@@ -96,23 +100,44 @@ def map_stacked(function: Callable[..., Any], stacks: Sequence[ModuleStack], *ar
 
     ``function`` is written for one module of each stack; it may return tensors in tuples. ``arguments``: tensors or
     batches whose tensors are stacked [S, ...]; the first ``shared`` of them are the same for all and not stacked. The
-    gradient reaches ``parameters`` of the stacks. Random numbers differ between replicas.
+    gradient reaches ``parameters`` of the stacks. Random numbers differ between replicas; dropout's are each one's own.
+    A module may write into a buffer; one that exchanges it for another raises :class:`NotStackableError`.
     """
     holder = _Call([stack.modules[0] for stack in stacks], function)
     mapped: dict[str, Tensor] = {}
     common: dict[str, Tensor] = {}
+    buffers: list[str] = []
     for position, stack in enumerate(stacks):
+        buffers += [f"held.{position}.{name}" for name in (*stack.buffers, *stack.shared_buffers)]
         parameters = {name: stack.parameters[leaf] for name, leaf in stack.names.items()}
         for tensors, target in ((parameters, mapped), (stack.buffers, mapped), (stack.shared_buffers, common)):
             target.update((f"held.{position}.{name}", tensor) for name, tensor in tensors.items())
-    taken = [_tensors_of(argument) for argument in arguments]
+    given = [_tensors_of(argument) for argument in arguments]
+    names, leaves = list(mapped), [tensor for tensors in given for tensor in tensors]
+    dims = [None if position < shared else 0 for position, tensors in enumerate(given) for _ in tensors]
 
-    def one(own: Mapping[str, Tensor], given: Sequence[Any]) -> Any:
-        restored = [_like(argument, tensors) for argument, tensors in zip(arguments, given, strict=True)]
-        return functional_call(holder, {**common, **own}, tuple(restored), tie_weights=False)
+    def one(*tensors: Tensor) -> Any:
+        own = dict(zip(names, tensors, strict=False))
+        rest = iter(tensors[len(names) :])
+        restored = tuple(_like(argument, rest) for argument in arguments)
+        return functional_call(holder, {**common, **own}, restored, tie_weights=False)
 
-    dims = [None if position < shared else 0 for position in range(len(taken))]
-    return vmap(one, in_dims=(0, dims), randomness="different")(mapped, taken)
+    # Flat arguments: vmap would take nested ones apart and put them together again at every call.
+    mapping = vmap(one, in_dims=(*[0] * len(names), *dims), randomness="different")
+    inputs = (*mapped.values(), *leaves)
+    if not _may_drop(stacks):
+        return mapping(*inputs)
+    with OwnMasks() as masks:
+        found = mapping(*inputs)
+    for stack in stacks:
+        stack.uses_torch_dropout = stack.uses_torch_dropout or masks.used
+        stack.was_trained = stack.was_trained or any(module.training for module in stack.modules[0].modules())
+    return found
+
+
+def _may_drop(stacks: Sequence[ModuleStack]) -> bool:
+    """Return whether torch's dropout may be called: it was before, or no pass in training mode has shown."""
+    return any(stack.uses_torch_dropout or not stack.was_trained for stack in stacks)
 
 
 class _Call(nn.Module):
@@ -127,17 +152,20 @@ class _Call(nn.Module):
         return self.function(*self.held, *arguments)
 
 
-def _tensors_of(argument: Any) -> Any:
+def _tensors_of(argument: Any) -> list[Tensor]:
     if not isinstance(argument, Batch):
-        return argument
-    values = {field.name: getattr(argument, field.name) for field in fields(argument)}
-    return {name: value for name, value in values.items() if value is not None}
+        return [argument]
+    values = [getattr(argument, field.name) for field in fields(argument)]
+    return [value for value in values if value is not None]
 
 
-def _like(argument: Any, tensors: Any) -> Any:
+def _like(argument: Any, tensors: Iterator[Tensor]) -> Any:
+    """Return the next of ``tensors``, as many as the argument has, put together like it."""
     if not isinstance(argument, Batch):
-        return tensors
-    return Batch(**{"label_mask": None, **tensors})
+        return next(tensors)
+    names = [field.name for field in fields(argument)]
+    restored: dict[str, Any] = {name: None if getattr(argument, name) is None else next(tensors) for name in names}
+    return Batch(**restored)
 
 
 def _stacked(tensors: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -73,6 +73,16 @@ class Stage(ABC):
         self.counts_start = counts_start
         self.order = order or name
 
+    @property
+    def capturable(self) -> bool:
+        """Whether a CUDA graph may record a step and repeat it in place of Python; ``False`` by default.
+
+        It may where :meth:`backward`, the optimisers and :meth:`after_step` are the same operations on the device each
+        time: no draw on the CPU, nothing in Python that depends on data or on the number of the step, no waiting for
+        the device (``item``, ``bool``, ``cpu``, a mask as index). What changes between epochs may do so in any way.
+        """
+        return False
+
     def parameter_groups(self) -> Iterable[dict[str, Any]]:
         """Return the optimiser's parameter groups: by default all of ``module`` in one."""
         return [{"params": [p for p in self.module.parameters() if p.requires_grad]}]
@@ -80,7 +90,11 @@ class Stage(ABC):
     def optimizers(self, learning_rate: float, weight_decay: float) -> Sequence[torch.optim.Optimizer]:
         """Return what moves the parameters after each :meth:`backward`: by default Adam on the parameter groups."""
         groups = [group for group in self.parameter_groups() if group["params"]]
-        return [Adam(groups, lr=learning_rate, weight_decay=weight_decay, fused=True)] if groups else []
+        if not groups:
+            return []
+        # The same arithmetic either way; torch refuses to have a CUDA graph record the steps of one that is not.
+        capturable = any(parameter.is_cuda for group in groups for parameter in group["params"])
+        return [Adam(groups, lr=learning_rate, weight_decay=weight_decay, fused=True, capturable=capturable)]
 
     @abstractmethod
     def backward(self, batch: Batch) -> StepReport:

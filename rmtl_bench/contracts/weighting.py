@@ -92,6 +92,10 @@ class Weighting(nn.Module, ABC):
     learning_rate: float | None = None
     """The step size of the weighting's own parameters; ``None``: the stage's."""
 
+    capturable: bool = False
+    """Whether its part in a step is the same operations on the device each time (see ``Stage.capturable``), side by
+    side, too. A subclass that draws from the generator, or looks at a value in Python, has to take it back."""
+
     def __init__(self, tasks: Sequence[Task]) -> None:
         super().__init__()
         self.tasks = tuple(tasks)

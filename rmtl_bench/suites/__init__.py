@@ -4,5 +4,17 @@ from __future__ import annotations
 
 from rmtl_bench.suites.plan import Plan, Skipped, datasets_of, expand
 from rmtl_bench.suites.suite_file import Suite, find_suite, list_suites, read_suite
+from rmtl_bench.suites.variants import read_variant, with_precision
 
-__all__ = ["Plan", "Skipped", "Suite", "datasets_of", "expand", "find_suite", "list_suites", "read_suite"]
+__all__ = [
+    "Plan",
+    "Skipped",
+    "Suite",
+    "datasets_of",
+    "expand",
+    "find_suite",
+    "list_suites",
+    "read_suite",
+    "read_variant",
+    "with_precision",
+]

@@ -11,13 +11,15 @@ from torch.nn import functional as F
 
 from rmtl_bench.contracts.backbone import Backbone
 from rmtl_bench.contracts.batch import Batch
+from rmtl_bench.contracts.dropout import generators_of_replicas, replica_generators
 from rmtl_bench.contracts.errors import DivergedError
 from rmtl_bench.contracts.side_by_side import StageGroup
-from rmtl_bench.contracts.stack import ModuleStack, map_stacked
+from rmtl_bench.contracts.stack import ModuleStack, NotStackableError, map_stacked
 from rmtl_bench.contracts.stage import Evaluation, Stage
 from rmtl_bench.contracts.weighting import TaskLosses, Weighting
+from rmtl_bench.training.agreement import refuse_disagreement
 from rmtl_bench.training.streams import RandomState
-from rmtl_bench.training.validation import Validation, logits_of, predict_side_by_side
+from rmtl_bench.training.validation import Validation, predict_side_by_side
 
 
 def task_losses(logits: Tensor, batch: Batch) -> TaskLosses:
@@ -36,8 +38,14 @@ class BackboneStage(Stage):
         self.backbone = backbone
         self.weighting = weighting
         self.validation = validation
+        self.precision = validation.precision
         self._looks_again = type(weighting).look_again is not Weighting.look_again
         self._last: tuple[Batch, RandomState] | None = None
+
+    @property
+    def capturable(self) -> bool:
+        """Whether backbone and weighting are. To look at a batch again, the state of the generators is fetched."""
+        return self.backbone.capturable and self.weighting.capturable and not self._looks_again
 
     def parameter_groups(self) -> Iterable[dict[str, Any]]:
         """Return the backbone's parameters, and the weighting's without weight decay."""
@@ -67,7 +75,7 @@ class BackboneStage(Stage):
             raise RuntimeError("there is no step whose losses could be looked at again")
         batch, state = self._last
         with state.replayed():
-            return task_losses(self.backbone(batch), batch).mean()
+            return task_losses(self.precision.logits(self.backbone, batch), batch).mean()
 
     def after_epoch(self, losses: Tensor) -> None:
         """Pass on to the weighting."""
@@ -95,14 +103,21 @@ class BackboneStages(StageGroup[B]):
     def __init__(self, stages: Sequence[B]) -> None:
         super().__init__(stages)
         self.backbones = ModuleStack([stage.backbone for stage in stages])
+        try:
+            refuse_disagreement(self.backbones, stages[0].validation.rows)
+        except NotStackableError:
+            self.backbones.dissolve()
+            raise
+        self.precision = stages[0].precision
         self._looks_again = type(stages[0].weighting).look_again is not Weighting.look_again
-        self._last: tuple[Batch, RandomState] | None = None
+        self._last: tuple[Batch, RandomState, list[torch.Generator]] | None = None
 
     def forward(self, batch: Batch) -> Forward:
         """Return what the backbones make of batches stacked [S, B, ...]."""
         if self._looks_again:
-            self._last = batch, RandomState.of(batch.labels.device)
-        made = map_stacked(_represented, [self.backbones], batch)
+            replicas = [generator.clone_state() for generator in generators_of_replicas()]
+            self._last = batch, RandomState.of(batch.labels.device), replicas
+        made = map_stacked(self._represented, [self.backbones], batch)
         return Forward(made["logits"], made.get("penalty"), made.get("representation"))
 
     def after_step(self) -> None:
@@ -119,18 +134,17 @@ class BackboneStages(StageGroup[B]):
     def _losses_again(self) -> Tensor:
         if self._last is None:
             raise RuntimeError("there is no step whose losses could be looked at again")
-        batch, state = self._last
-        with state.replayed():
-            return task_losses(map_stacked(logits_of, [self.backbones], batch), batch).mean()
+        batch, state, replicas = self._last
+        with state.replayed(), replica_generators(replicas):
+            return task_losses(map_stacked(self.precision.logits, [self.backbones], batch), batch).mean()
 
     def evaluate(self) -> Sequence[Evaluation | DivergedError]:
         """Return each seed's mean validation AUC as score, with AUC and logloss by task."""
         validation = self.stages[0].validation
-        logits = predict_side_by_side(self.backbones, validation.rows, validation.batch_size)
+        logits = predict_side_by_side(self.backbones, validation.rows, validation.batch_size, self.precision)
         return validation.judge_side_by_side(logits)
 
-
-def _represented(backbone: Backbone, batch: Batch) -> dict[str, Tensor]:
-    logits, representation = backbone.represent(batch)
-    made = {"logits": logits, "penalty": backbone.penalty(logits, batch), "representation": representation}
-    return {name: value for name, value in made.items() if value is not None}
+    def _represented(self, backbone: Backbone, batch: Batch) -> dict[str, Tensor]:
+        logits, representation = self.precision.represent(backbone, batch)
+        made = {"logits": logits, "penalty": backbone.penalty(logits, batch), "representation": representation}
+        return {name: value for name, value in made.items() if value is not None}

@@ -13,6 +13,7 @@ from rmtl_bench.contracts.batch import Batch
 from rmtl_bench.contracts.errors import PluginError, UsageError
 from rmtl_bench.contracts.optimizers import SGD
 from rmtl_bench.contracts.side_by_side import StageGroup
+from rmtl_bench.contracts.span import span
 from rmtl_bench.contracts.stage import StepReport
 from rmtl_bench.contracts.weighting import GradientWeighting, TaskLosses
 from rmtl_bench.training.backbone_stage import BackboneStage, BackboneStages, task_losses
@@ -67,30 +68,35 @@ class GradientStage(BackboneStage):
     def backward(self, batch: Batch) -> StepReport:
         """Write the direction into the scope's gradients, the weighted gradient into the others."""
         self.begin(batch)
-        logits, representation = self.backbone.represent(batch)
-        per_sample = task_losses(logits, batch)
-        losses = per_sample.mean()
+        with span("forward"):
+            logits, representation = self.precision.represent(self.backbone, batch)
+            per_sample = task_losses(logits, batch)
+            losses = per_sample.mean()
         if self.weighting.two_halves and len(batch) > 1:
             halves = per_sample.halves()
             of_halves = [task_jacobians(half.mean(), self.scope) for half in halves]
-            directions, weights = self.directions_of_halves(of_halves, halves, losses.detach())
+            with span("weighting"):
+                directions, weights = self.directions_of_halves(of_halves, halves, losses.detach())
         else:
             tensors = self.tensors(representation)
             jacobians = task_jacobians(losses, tensors)
-            directions, weights = self.weighting.directions(jacobians, losses.detach())
+            with span("weighting"):
+                directions, weights = self.weighting.directions(jacobians, losses.detach())
             if not self.scope and not self.weighting.combines:
                 _turn(tensors[0], directions[0] - weights @ jacobians[0])
         weights = weights.detach()
-        penalty = self.backbone.penalty(logits, batch)
-        objective = (weights * losses).sum()
-        if penalty is not None:
-            objective = objective + penalty
-        if self.scope:
-            write_directions(self.scope, directions, penalty)
-            if self.others:
-                torch.autograd.backward(objective, inputs=self.others)
-        else:
-            objective.backward()
+        with span("forward"):
+            penalty = self.backbone.penalty(logits, batch)
+        with span("backward"):
+            objective = (weights * losses).sum()
+            if penalty is not None:
+                objective = objective + penalty
+            if self.scope:
+                write_directions(self.scope, directions, penalty)
+                if self.others:
+                    torch.autograd.backward(objective, inputs=self.others)
+            else:
+                objective.backward()
         return StepReport(losses.detach(), weights)
 
     def directions_of_halves(
@@ -131,9 +137,10 @@ class GradientStages(BackboneStages[GradientStage]):
 
     def backward(self, batch: Batch) -> StepReport:
         """Write the directions into the gradients of the scope, the weighted gradients into the others."""
-        made = self.forward(batch)
-        per_sample = task_losses(made.logits, batch)
-        losses = per_sample.mean()
+        with span("forward"):
+            made = self.forward(batch)
+            per_sample = task_losses(made.logits, batch)
+            losses = per_sample.mean()
         scope, others = self._split()
         first = self.stages[0].weighting
         if first.two_halves and batch.labels.shape[1] > 1:
@@ -141,19 +148,21 @@ class GradientStages(BackboneStages[GradientStage]):
         else:
             tensors: Sequence[Tensor] = scope or self.stages[0].tensors(made.representation)
             jacobians = stacked_jacobians(losses, tensors)
-            directions, weights = self._directions(jacobians, losses.detach())
+            with span("weighting"):
+                directions, weights = self._directions(jacobians, losses.detach())
             if not scope and not first.combines:
                 _turn(tensors[0], directions[0] - (weights.unsqueeze(1) @ jacobians[0]).squeeze(1))
-        objective = (weights * losses).sum()
-        penalty = None if made.penalty is None else made.penalty.sum()
-        if penalty is not None:
-            objective = objective + penalty
-        if not scope:
-            objective.backward()
-            return StepReport(losses.detach(), weights)
-        write_directions(scope, directions, penalty)
-        if others:
-            torch.autograd.backward(objective, inputs=others)
+        with span("backward"):
+            objective = (weights * losses).sum()
+            penalty = None if made.penalty is None else made.penalty.sum()
+            if penalty is not None:
+                objective = objective + penalty
+            if not scope:
+                objective.backward()
+                return StepReport(losses.detach(), weights)
+            write_directions(scope, directions, penalty)
+            if others:
+                torch.autograd.backward(objective, inputs=others)
         return StepReport(losses.detach(), weights)
 
     def _split(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -175,16 +184,17 @@ class GradientStages(BackboneStages[GradientStage]):
     ) -> tuple[list[Tensor], Tensor]:
         halves = losses.halves()
         jacobians = [stacked_jacobians(half.mean(), scope) for half in halves]
-        found = [
-            stage.directions_of_halves(
-                [[jacobian[place] for jacobian in half] for half in jacobians],
-                [half.replica(place) for half in halves],
-                means[place].detach(),
-            )
-            for place, stage in enumerate(self.stages)
-        ]
-        columns = zip(*(directions for directions, _ in found), strict=True)
-        return [torch.stack(list(column)) for column in columns], torch.stack([w.detach() for _, w in found])
+        with span("weighting"):
+            found = [
+                stage.directions_of_halves(
+                    [[jacobian[place] for jacobian in half] for half in jacobians],
+                    [half.replica(place) for half in halves],
+                    means[place].detach(),
+                )
+                for place, stage in enumerate(self.stages)
+            ]
+            columns = zip(*(directions for directions, _ in found), strict=True)
+            return [torch.stack(list(column)) for column in columns], torch.stack([w.detach() for _, w in found])
 
 
 def write_directions(scope: Sequence[nn.Parameter], directions: Sequence[Tensor], penalty: Tensor | None) -> None:
@@ -199,17 +209,22 @@ def write_directions(scope: Sequence[nn.Parameter], directions: Sequence[Tensor]
 
 def _turn(representation: Tensor, change: Tensor) -> None:
     """Let the coming backward pass add ``change`` to the gradient on the representation, and bring the sum below it."""
-    representation.register_hook(lambda gradient: gradient + change.detach().view_as(gradient))
+    representation.register_hook(lambda gradient: gradient + change.detach().view_as(gradient).to(gradient))
 
 
 def task_jacobians(losses: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
     """Return, for each tensor, the gradients [K, n] of the losses [K] on it; the graph is kept."""
-    rows = [torch.autograd.grad(loss, tensors, retain_graph=True, materialize_grads=True) for loss in losses]
-    return [torch.stack([gradient.reshape(-1) for gradient in column]) for column in zip(*rows, strict=True)]
+    with span("backward"):
+        rows = [torch.autograd.grad(loss, tensors, retain_graph=True, materialize_grads=True) for loss in losses]
+        # Those of a representation have its type, which need not be that of the losses.
+        columns = zip(*rows, strict=True)
+        return [torch.stack([gradient.reshape(-1).to(losses) for gradient in column]) for column in columns]
 
 
 def stacked_jacobians(losses: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
     """Return, for each stacked tensor [S, ...], the gradients [S, K, n] of the losses [S, K] on it."""
-    of_tasks = losses.sum(0)
-    rows = [torch.autograd.grad(loss, tensors, retain_graph=True, materialize_grads=True) for loss in of_tasks]
-    return [torch.stack([gradient.flatten(1) for gradient in column], 1) for column in zip(*rows, strict=True)]
+    with span("backward"):
+        of_tasks = losses.sum(0)
+        rows = [torch.autograd.grad(loss, tensors, retain_graph=True, materialize_grads=True) for loss in of_tasks]
+        columns = zip(*rows, strict=True)
+        return [torch.stack([gradient.flatten(1).to(losses) for gradient in column], 1) for column in columns]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rmtl_bench.contracts.batch import Batch
 from rmtl_bench.contracts.side_by_side import StageGroup
+from rmtl_bench.contracts.span import span
 from rmtl_bench.contracts.stage import StepReport
 from rmtl_bench.contracts.weighting import LossWeighting
 from rmtl_bench.training.backbone_stage import BackboneStage, BackboneStages, task_losses
@@ -19,11 +20,15 @@ class LossStage(BackboneStage):
     def backward(self, batch: Batch) -> StepReport:
         """Backpropagate the weighted loss, and the backbone's penalty if it has one."""
         self.begin(batch)
-        logits = self.backbone(batch)
-        losses = task_losses(logits, batch)
-        weighted = self.weighting.combine(losses, logits, batch)
-        penalty = self.backbone.penalty(logits, batch)
-        (weighted.loss if penalty is None else weighted.loss + penalty).backward()
+        with span("forward"):
+            logits = self.precision.logits(self.backbone, batch)
+            losses = task_losses(logits, batch)
+        with span("weighting"):
+            weighted = self.weighting.combine(losses, logits, batch)
+        with span("forward"):
+            penalty = self.backbone.penalty(logits, batch)
+        with span("backward"):
+            (weighted.loss if penalty is None else weighted.loss + penalty).backward()
         return StepReport(losses.mean().detach(), weighted.weights)
 
     @classmethod
@@ -37,9 +42,12 @@ class LossStages(BackboneStages[LossStage]):
 
     def backward(self, batch: Batch) -> StepReport:
         """Backpropagate the weighted losses, and the backbones' penalties if they have any."""
-        made = self.forward(batch)
-        losses = task_losses(made.logits, batch)
+        with span("forward"):
+            made = self.forward(batch)
+            losses = task_losses(made.logits, batch)
         weightings = [stage.weighting for stage in self.stages]
-        scalars, weights = type(weightings[0]).combine_side_by_side(weightings, losses, made.logits, batch)
-        (scalars if made.penalty is None else scalars + made.penalty).sum().backward()
+        with span("weighting"):
+            scalars, weights = type(weightings[0]).combine_side_by_side(weightings, losses, made.logits, batch)
+        with span("backward"):
+            (scalars if made.penalty is None else scalars + made.penalty).sum().backward()
         return StepReport(losses.mean().detach(), weights)

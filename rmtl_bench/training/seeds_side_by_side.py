@@ -19,10 +19,12 @@ from torch import Tensor
 from rmtl_bench.contracts.dropout import replica_generators
 from rmtl_bench.contracts.errors import DivergedError
 from rmtl_bench.contracts.side_by_side import StageGroup
+from rmtl_bench.contracts.span import span
 from rmtl_bench.contracts.stack import NotStackableError
 from rmtl_bench.contracts.stage import Evaluation, Stage
 from rmtl_bench.training.course import StageCourse
-from rmtl_bench.training.steps import EagerSteps, Steps, seconds_of_steps
+from rmtl_bench.training.cuda_graphs import make_steps
+from rmtl_bench.training.steps import seconds_of_steps
 from rmtl_bench.training.trainer import Trainer, checked
 
 
@@ -57,11 +59,16 @@ class _Seed:
         self.trainer = trainer
         self.generator = torch.Generator(trainer.device)
         self.error: DivergedError | None = None
-        self._stages = iter(trainer.weighting.stages(trainer))
+        self._stages = trainer.stages()
 
     def advance(self) -> bool:
         """Come to the next stage; return whether there is one."""
-        stage = None if self.error else next(self._stages, None)
+        stage = None
+        if self.error is None:
+            try:
+                stage = next(self._stages, None)
+            except DivergedError as error:
+                self.error = error
         if stage is not None:
             self.course = StageCourse(stage, self.trainer.settings)
         return stage is not None
@@ -138,12 +145,12 @@ class _Pass:
         self.rows = trainer.train
         self.batch_size = trainer.settings.batch_size
         self.optimizers = group.optimizers(course.learning_rate, course.weight_decay)
-        self.steps: Steps = EagerSteps(group, self.optimizers, self.rows)
+        self.steps = make_steps(group, self.optimizers, self.rows, self._warn)
 
     def run(self) -> None:
         """Run epochs until every seed has ended the stage."""
         if self.seeds[0].stage.counts_start:
-            for seed, found in zip(self.seeds, self.group.evaluate(), strict=True):
+            for seed, found in zip(self.seeds, self._evaluate(), strict=True):
                 with seed.diverging():
                     seed.course.best_score = checked(_sound(found)).score
             self._drop_ended()
@@ -169,7 +176,7 @@ class _Pass:
             with seed.diverging():
                 seed.trainer.trained(seed.course, own, used)
             seed.stage.module.eval()
-        evaluations = self.group.evaluate()
+        evaluations = self._evaluate()
         share = (time.perf_counter() - started) / len(self.seeds)
         for seed, own, found in zip(self.seeds, losses, evaluations, strict=True):
             if seed.error is None:
@@ -180,12 +187,17 @@ class _Pass:
             if seed.error is not None:
                 seed.trainer.history.back_to(mark)
 
+    def _evaluate(self) -> Sequence[Evaluation | DivergedError]:
+        with span("evaluation"):
+            return self.group.evaluate()
+
     def _run_steps(self) -> tuple[Tensor, list[list[Tensor]]]:
         """Run the steps of an epoch; return mean losses [S, K], on the CPU, and the weights that each seed used."""
         started = time.perf_counter()
         batches = self._batches()
         total = torch.zeros(len(self.seeds), len(self.seeds[0].trainer.schema.tasks), device=self.device)
         weights: list[Tensor] = []
+        self.steps.begin_epoch(len(batches))
         with self._drawing():
             for rows in batches:
                 report = self.steps(rows)
@@ -200,10 +212,15 @@ class _Pass:
             return losses, [[] for _ in self.seeds]
         return losses, [[own] for own in torch.cat(weights, dim=1)]
 
+    def _warn(self, text: str) -> None:
+        for seed in self.seeds:
+            seed.trainer.warn(text)
+
     def _batches(self) -> Sequence[Tensor]:
         """Return the rows of each batch of this epoch, [S, B]: every seed has an order of its own."""
-        order = torch.stack([seed.trainer.batch_order(seed.course) for seed in self.seeds]).to(self.device)
-        return torch.split(order, self.batch_size, dim=1)
+        with span("data"):
+            order = torch.stack([seed.trainer.batch_order(seed.course) for seed in self.seeds]).to(self.device)
+            return torch.split(order, self.batch_size, dim=1)
 
     @contextmanager
     def _drawing(self) -> Iterator[None]:

@@ -8,6 +8,12 @@ from typing import Any
 
 from rmtl_bench.contracts.catalogue import Parameter, resolve_parameters
 
+PRECISIONS = ("float32", "tf32", "bf16")
+"""What ``precision`` may be; :mod:`rmtl_bench.training.precision` says what each means."""
+
+EVALUATION_ON_CUDA = 8
+"""How many times ``evaluation_batch_size`` rows a forward pass of an evaluation takes on a CUDA device."""
+
 TRAINER_PARAMETERS: Mapping[str, Parameter] = {
     "batch_size": Parameter(2048, "rows a training step", minimum=1),
     "evaluation_batch_size": Parameter(8192, "rows a forward pass of validation and test", minimum=1),
@@ -15,6 +21,7 @@ TRAINER_PARAMETERS: Mapping[str, Parameter] = {
     "weight_decay": Parameter(1e-6, "L2 penalty in Adam, on backbones and critics", minimum=0),
     "max_epochs": Parameter(20, "epochs of a stage that sets no limit of its own", minimum=1),
     "patience": Parameter(2, "epochs without a better validation score before a stage ends", minimum=1),
+    "precision": Parameter("float32", "arithmetic of the backbone's matrix products", choices=PRECISIONS),
 }
 
 
@@ -28,8 +35,17 @@ class TrainerSettings:
     weight_decay: float
     max_epochs: int
     patience: int
+    precision: str = "float32"
 
     @classmethod
     def resolve(cls, given: Mapping[str, Any]) -> TrainerSettings:
         """Return the settings, defaults filled in. Raises ``UsageError`` for an unknown or impossible one."""
         return cls(**resolve_parameters("trainer", TRAINER_PARAMETERS, given))
+
+    def evaluation_rows(self, device_type: str) -> int:
+        """Return the rows of a forward pass of an evaluation: more of them on a GPU, which a few leave idle.
+
+        The numbers are the same to rounding. With 8192 rows a batch they are 65 536: activations of 6144 units, as the
+        experts of PLE have in one layer for two tasks, take 1.6 GB then.
+        """
+        return self.evaluation_batch_size * (EVALUATION_ON_CUDA if device_type == "cuda" else 1)

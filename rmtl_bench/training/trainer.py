@@ -16,14 +16,17 @@ from rmtl_bench.contracts.batch import SplitRows
 from rmtl_bench.contracts.cell import EpochRecord
 from rmtl_bench.contracts.errors import DivergedError, PluginError
 from rmtl_bench.contracts.schema import Schema
+from rmtl_bench.contracts.span import span
 from rmtl_bench.contracts.stage import Evaluation, Stage
 from rmtl_bench.contracts.weighting import GradientWeighting, LossWeighting, Weighting
 from rmtl_bench.training.course import StageCourse
+from rmtl_bench.training.cuda_graphs import make_steps
 from rmtl_bench.training.gradient_stage import GradientStage
 from rmtl_bench.training.history import History, KeptEpoch
 from rmtl_bench.training.loss_stage import LossStage
+from rmtl_bench.training.precision import Precision
 from rmtl_bench.training.settings import TrainerSettings
-from rmtl_bench.training.steps import EagerSteps, Steps, seconds_of_steps
+from rmtl_bench.training.steps import Steps, seconds_of_steps
 from rmtl_bench.training.streams import Streams
 from rmtl_bench.training.validation import Validation, predict
 
@@ -51,12 +54,13 @@ class Trainer:
         self.valid = valid
         self.settings = settings
         self.device = train.labels.device
-        self.evaluation_batch_size = settings.evaluation_batch_size
+        self.precision = Precision(settings.precision)
+        self.evaluation_batch_size = settings.evaluation_rows(self.device.type)
         self.handed_on = handed_on
         self.history = History(self.schema.task_names)
         self.streams = streams
         self._observer = observer
-        self._validation = Validation(valid, self.schema.task_names, settings.evaluation_batch_size)
+        self._validation = Validation(valid, self.schema.task_names, self.evaluation_batch_size, self.precision)
 
     def backbone_stage(self, name: str, weighting: Weighting, **limits: Any) -> Stage:
         """Return a stage that trains the backbone under a loss or gradient weighting."""
@@ -71,11 +75,13 @@ class Trainer:
 
     def predict(self, rows: SplitRows) -> Tensor:
         """Return the backbone's logits [N, K] on all rows of a split."""
-        return predict(self.backbone, rows, self.evaluation_batch_size)
+        with span("evaluation"), self.precision.products(self.device):
+            return predict(self.backbone, rows, self.evaluation_batch_size, self.precision)
 
     def validate(self) -> Evaluation:
         """Return the backbone's mean validation AUC as score, with AUC and logloss by task."""
-        return self._validation.evaluate(self.backbone)
+        with span("evaluation"), self.precision.products(self.device):
+            return self._validation.evaluate(self.backbone)
 
     def seed(self, stream: str, *, paired: bool = False) -> int:
         """Return a seed for a random stream of the weighting's own, or one that weightings have in common."""
@@ -94,9 +100,19 @@ class Trainer:
         the backbone is in the best state that it had until then, ``history.kept_epoch``.
         """
         with self.at_work():
-            for stage in self.weighting.stages(self):
+            for stage in self.stages():
                 self.run_stage(stage)
         return self.history
+
+    def stages(self) -> Iterator[Stage]:
+        """Yield the stages of the weighting, each made when it is asked for."""
+        stages = iter(self.weighting.stages(self))
+        while True:
+            with span("weighting"):
+                stage = next(stages, None)
+            if stage is None:
+                return
+            yield stage
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -106,7 +122,7 @@ class Trainer:
         self.weighting.generator.manual_seed(self.seed("weighting"))
         modes = [(module, module.training) for module in (self.backbone, self.weighting)]
         try:
-            with torch.random.fork_rng(devices=devices):
+            with torch.random.fork_rng(devices=devices), self.precision.products(self.device):
                 yield
         finally:
             for module, training in modes:
@@ -118,9 +134,10 @@ class Trainer:
         course = StageCourse(stage, self.settings)
         try:
             optimizers = stage.optimizers(course.learning_rate, course.weight_decay)
-            steps = EagerSteps(stage, optimizers, self.train)
+            steps = make_steps(stage, optimizers, self.train, self.warn)
             if stage.counts_start:
-                course.best_score = checked(stage.evaluate()).score
+                with span("evaluation"):
+                    course.best_score = checked(stage.evaluate()).score
             while not course.ended_by:
                 self._run_epoch(course, steps)
         except DivergedError as error:
@@ -139,7 +156,8 @@ class Trainer:
         """Take the first steps of a stage and return the seconds of each; the stage is used up."""
         stage = course.stage
         stage.module.train()
-        steps = EagerSteps(stage, stage.optimizers(course.learning_rate, course.weight_decay), self.train)
+        optimizers = stage.optimizers(course.learning_rate, course.weight_decay)
+        steps = make_steps(stage, optimizers, self.train, self.warn)
         return seconds_of_steps(steps, self._batches(course), count)
 
     def _run_epoch(self, course: StageCourse, steps: Steps) -> None:
@@ -150,7 +168,8 @@ class Trainer:
         try:
             losses, weights = self._run_steps(course, steps)
             self.trained(course, losses, weights)
-            evaluation = course.stage.evaluate()
+            with span("evaluation"):
+                evaluation = course.stage.evaluate()
             self.evaluated(course, losses, evaluation, time.perf_counter() - started)
         except BaseException:
             self.history.back_to(mark)
@@ -165,7 +184,8 @@ class Trainer:
             raise DivergedError(f"the training loss is {losses.tolist()}")
         # Before the weighting is told of the epoch: it may change what it has reported in place.
         self.history.add_weights(course.stage.name, course.epochs, weights)
-        course.stage.after_epoch(losses)
+        with span("weighting"):
+            course.stage.after_epoch(losses)
         course.stage.module.eval()
 
     def evaluated(self, course: StageCourse, losses: Tensor, evaluation: Evaluation, seconds: float) -> None:
@@ -198,8 +218,9 @@ class Trainer:
         return torch.randperm(len(self.train), generator=shuffle)
 
     def _batches(self, course: StageCourse) -> Sequence[Tensor]:
-        order = self.batch_order(course).to(self.device)
-        return torch.split(order, self.settings.batch_size)
+        with span("data"):
+            order = self.batch_order(course).to(self.device)
+            return torch.split(order, self.settings.batch_size)
 
     def dropout_seed(self, course: StageCourse) -> int:
         """Return the seed of dropout in this epoch."""
@@ -212,6 +233,7 @@ class Trainer:
         total = torch.zeros(len(self.schema.tasks), device=self.device)
         weights: list[Tensor] = []
         started = time.perf_counter()
+        steps.begin_epoch(len(batches))
         try:
             for rows in batches:
                 report = steps(rows)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rmtl_bench.contracts.backbone import Backbone
-from rmtl_bench.contracts.batch import Batch, SplitRows
+from rmtl_bench.contracts.batch import SplitRows
 from rmtl_bench.contracts.errors import DivergedError
 from rmtl_bench.contracts.metric import Predictions
 from rmtl_bench.contracts.stack import ModuleStack, map_stacked
@@ -19,17 +19,19 @@ from rmtl_bench.contracts.stage import Evaluation
 from rmtl_bench.metrics import on_device
 from rmtl_bench.metrics.probability import logloss
 from rmtl_bench.metrics.ranking import auc
+from rmtl_bench.training.precision import Precision
 
+FLOAT32 = Precision()
 NOT_FINITE = "the backbone predicts values that are not finite"
 
 
 @torch.no_grad()
-def predict(backbone: Backbone, rows: SplitRows, batch_size: int) -> Tensor:
+def predict(backbone: Backbone, rows: SplitRows, batch_size: int, precision: Precision = FLOAT32) -> Tensor:
     """Return the logits [N, K] of all rows, in evaluation mode. Raises ``DivergedError`` if one is not finite."""
     training = backbone.training
     backbone.eval()
     try:
-        logits = torch.cat([backbone(batch) for batch in rows.batches(batch_size)])
+        logits = torch.cat([precision.logits(backbone, batch) for batch in rows.batches(batch_size)])
     finally:
         backbone.train(training)
     if not torch.isfinite(logits).all():
@@ -38,19 +40,16 @@ def predict(backbone: Backbone, rows: SplitRows, batch_size: int) -> Tensor:
 
 
 @torch.no_grad()
-def predict_side_by_side(backbones: ModuleStack, rows: SplitRows, batch_size: int) -> Tensor:
+def predict_side_by_side(
+    backbones: ModuleStack, rows: SplitRows, batch_size: int, precision: Precision = FLOAT32
+) -> Tensor:
     """Return the logits [S, N, K] of stacked backbones on all rows, in evaluation mode; some may not be finite.
 
     A forward pass takes ``batch_size`` rows of all seeds together.
     """
     size = max(1, batch_size // len(backbones))
-    return torch.cat([map_stacked(logits_of, [backbones], batch, shared=1) for batch in rows.batches(size)], dim=1)
-
-
-def logits_of(backbone: Backbone, batch: Batch) -> Tensor:
-    """Return the logits [B, K]: the forward pass as a function."""
-    logits: Tensor = backbone(batch)
-    return logits
+    forward = precision.logits
+    return torch.cat([map_stacked(forward, [backbones], batch, shared=1) for batch in rows.batches(size)], dim=1)
 
 
 class Validation:
@@ -59,10 +58,13 @@ class Validation:
     Where no task has, the score is minus the mean logloss.
     """
 
-    def __init__(self, rows: SplitRows, tasks: tuple[str, ...], batch_size: int) -> None:
+    def __init__(
+        self, rows: SplitRows, tasks: tuple[str, ...], batch_size: int, precision: Precision = FLOAT32
+    ) -> None:
         self.rows = rows
         self.tasks = tasks
         self.batch_size = batch_size
+        self.precision = precision
         # On a GPU the metrics are computed where the predictions are; on the CPU numpy sorts many times as fast.
         self._on_device = rows.labels.device.type != "cpu"
         self._labels = np.empty((0, len(tasks))) if self._on_device else rows.labels.numpy().astype(np.float64)
@@ -70,7 +72,7 @@ class Validation:
 
     def evaluate(self, backbone: Backbone) -> Evaluation:
         """Return the score, with AUC and logloss by task."""
-        return self.judge(predict(backbone, self.rows, self.batch_size))
+        return self.judge(predict(backbone, self.rows, self.batch_size, self.precision))
 
     def judge(self, logits: Tensor) -> Evaluation:
         """Return the score of finite logits [N, K], with AUC and logloss by task."""

@@ -65,14 +65,15 @@ def make_trainer(toy: SimpleNamespace, table: SessionTable, make_cell: MakeCell)
         data: SessionTable | None = None,
         observer: Callable[..., None] | None = None,
         handed_on: Mapping[str, torch.Tensor] | None = None,
+        device: str = "cpu",
         **settings: Any,
     ) -> Trainer:
         used = table if data is None else data
         streams = Streams(make_cell() if cell is None else cell)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(streams.init())
-            model = (backbone or toy.Backbone)(used.schema)
-        train, valid = (DeviceRows(used, split, torch.device("cpu")) for split in ("train", "valid"))
+            model = (backbone or toy.Backbone)(used.schema).to(device)
+        train, valid = (DeviceRows(used, split, torch.device(device)) for split in ("train", "valid"))
         return Trainer(
             model,
             toy.Equal(used.schema.tasks) if weighting is None else weighting,

@@ -22,6 +22,8 @@ class CosineScalarized(Scalarized):
     0.01 to 8 in the paper, 0.1 here, where cross-entropies are well below 1. A weight can become negative.
     """
 
+    capturable = True
+
     def __init__(self, tasks: Sequence[Task], cosine: float = 0.1) -> None:
         super().__init__(tasks)
         self.scalarizer = COSMOS(cosine, torch.ones(len(self.tasks)))

@@ -21,6 +21,8 @@ class DynamicWeightAverage(LossWeighting):
     two epochs ago was 0 (it had no label) counts as unchanged, r_k = 1.
     """
 
+    capturable = True
+
     weights: Tensor
     previous: Tensor
 

@@ -20,6 +20,8 @@ class Fixed(LossWeighting):
     the sum of the losses, not their mean. Adam all but hides the factor, weight decay and SGD do not.
     """
 
+    capturable = True
+
     weights: Tensor
 
     def __init__(self, tasks: Sequence[Task], weights: Sequence[float] = ()) -> None:

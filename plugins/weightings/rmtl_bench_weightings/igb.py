@@ -27,6 +27,8 @@ class ImprovableGap(LossBalancing):
     learning finds v, is not this.
     """
 
+    capturable = True
+
     base: Tensor
 
     def __init__(self, tasks: Sequence[Task]) -> None:

@@ -20,6 +20,8 @@ class ImpartialLoss(Scalarized):
     regression form of uncertainty weighting at -s_k. In a batch without any label of a task, s_k gets no gradient.
     """
 
+    capturable = True
+
     def __init__(self, tasks: Sequence[Task]) -> None:
         super().__init__(tasks)
         self.scalarizer = IMTLL(len(self.tasks))

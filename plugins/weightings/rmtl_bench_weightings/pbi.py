@@ -22,6 +22,8 @@ class BoundaryIntersection(Scalarized):
     point is 0. A task without a label in the batch counts as lying on the direction of the others.
     """
 
+    capturable = True
+
     def __init__(self, tasks: Sequence[Task], penalty: float = 5.0) -> None:
         super().__init__(tasks)
         self.scalarizer = PBI(penalty, torch.ones(len(self.tasks)))

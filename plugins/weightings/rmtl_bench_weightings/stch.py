@@ -26,6 +26,8 @@ class SmoothTchebycheff(Scalarized):
     Where others differ: LibMTL warms up on the sum of log L_k, then takes log(L_k / nadir point) for L_k, times K.
     """
 
+    capturable = True
+
     def __init__(self, tasks: Sequence[Task], smoothing: float = 0.1) -> None:
         super().__init__(tasks)
         self.scalarizer = STCH(smoothing)

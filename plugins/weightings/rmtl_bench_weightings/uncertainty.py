@@ -25,6 +25,8 @@ class Uncertainty(LossBalancing):
     In a batch without any label of a task, s_k gets no gradient: the term s_k / 2 alone would raise its weight.
     """
 
+    capturable = True
+
     def __init__(self, tasks: Sequence[Task], initial_log_variance: float = 0.0) -> None:
         super().__init__(tasks)
         self.log_variances = nn.Parameter(torch.full((len(self.tasks),), initial_log_variance))

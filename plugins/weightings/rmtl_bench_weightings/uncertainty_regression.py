@@ -22,6 +22,8 @@ class UncertaintyRegression(Scalarized):
     s_k gets no gradient.
     """
 
+    capturable = True
+
     def __init__(self, tasks: Sequence[Task]) -> None:
         super().__init__(tasks)
         self.scalarizer = UW(len(self.tasks))

@@ -27,6 +27,8 @@ class SoftOptimalUncertainty(LossBalancing):
     has T = 1, and adds 1e-8 to the losses.
     """
 
+    capturable = True
+
     def __init__(self, tasks: Sequence[Task], temperature: float = 10.0) -> None:
         super().__init__(tasks)
         self.temperature = temperature

@@ -37,6 +37,8 @@ Make = Callable[..., Weighting]
 class SharedLayer(Backbone):
     """Two shared layers and one linear head a task, with dropout."""
 
+    capturable = True
+
     def __init__(self, schema: Schema) -> None:
         super().__init__(schema)
         self.embedding = FieldEmbedding(schema, 4)
@@ -120,14 +122,14 @@ def make_trainer(make_table: Callable[..., SessionTable]) -> Callable[..., Train
     """A training of :class:`SharedLayer` under a weighting, always from the same start and on the same batches."""
     part = Component("x", "x", 1, "x", "1")
 
-    def build(weighting: Weighting, table: SessionTable | None = None, **settings: Any) -> Trainer:
+    def build(weighting: Weighting, table: SessionTable | None = None, device: str = "cpu", **settings: Any) -> Trainer:
         used = table or make_table(len(weighting.tasks))
         trainer = TrainerSettings.resolve({"batch_size": 25, "learning_rate": 0.02, "max_epochs": 2, **settings})
         streams = Streams(Cell(part, "f", part, part, {}, ("auc",), 0))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(streams.init())
-            backbone = SharedLayer(used.schema)
-        train, valid = (DeviceRows(used, split, torch.device("cpu")) for split in ("train", "valid"))
+            backbone = SharedLayer(used.schema).to(device)
+        train, valid = (DeviceRows(used, split, torch.device(device)) for split in ("train", "valid"))
         return Trainer(backbone, weighting, train, valid, trainer, streams)
 
     return build
