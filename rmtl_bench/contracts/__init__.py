@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from rmtl_bench.contracts.cell import Cell, Component, EpochRecord, Outcome
     from rmtl_bench.contracts.dataset import Dataset, SessionTable, scratch_array
+    from rmtl_bench.contracts.dropout import relu_dropout, replica_generators
     from rmtl_bench.contracts.errors import (
         DataError,
         DivergedError,
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
     from rmtl_bench.contracts.layers import FieldEmbedding, ParallelMLP
     from rmtl_bench.contracts.metric import Predictions
     from rmtl_bench.contracts.schema import CategoricalField, Schema, Task
+    from rmtl_bench.contracts.side_by_side import StageGroup
     from rmtl_bench.contracts.source import Download, Source
+    from rmtl_bench.contracts.spans import span
+    from rmtl_bench.contracts.stack import ModuleStack, NotStackableError, map_stacked
     from rmtl_bench.contracts.stage import Evaluation, Stage, StageContext, StepReport
     from rmtl_bench.contracts.weighting import (
         Diagnostic,
@@ -67,6 +71,8 @@ _MODULE_OF = {
     "GradientWeighting": "weighting",
     "LossWeighting": "weighting",
     "MetricInfo": "catalogue",
+    "ModuleStack": "stack",
+    "NotStackableError": "stack",
     "Outcome": "cell",
     "ParallelMLP": "layers",
     "Parameter": "catalogue",
@@ -79,6 +85,7 @@ _MODULE_OF = {
     "SplitRows": "batch",
     "Stage": "stage",
     "StageContext": "stage",
+    "StageGroup": "side_by_side",
     "StagedWeighting": "weighting",
     "StepReport": "stage",
     "StoreError": "errors",
@@ -89,8 +96,12 @@ _MODULE_OF = {
     "Weighting": "weighting",
     "WeightingInfo": "catalogue",
     "hookimpl": "catalogue",
+    "map_stacked": "stack",
+    "relu_dropout": "dropout",
+    "replica_generators": "dropout",
     "scope_parameter": "catalogue",
     "scratch_array": "dataset",
+    "span": "spans",
 }
 
 __all__ = [
@@ -113,6 +124,8 @@ __all__ = [
     "GradientWeighting",
     "LossWeighting",
     "MetricInfo",
+    "ModuleStack",
+    "NotStackableError",
     "Outcome",
     "ParallelMLP",
     "Parameter",
@@ -125,6 +138,7 @@ __all__ = [
     "SplitRows",
     "Stage",
     "StageContext",
+    "StageGroup",
     "StagedWeighting",
     "StepReport",
     "StoreError",
@@ -135,8 +149,12 @@ __all__ = [
     "Weighting",
     "WeightingInfo",
     "hookimpl",
+    "map_stacked",
+    "relu_dropout",
+    "replica_generators",
     "scope_parameter",
     "scratch_array",
+    "span",
 ]
 
 

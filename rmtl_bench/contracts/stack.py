@@ -117,27 +117,30 @@ def map_stacked(function: Callable[..., Any], stacks: Sequence[ModuleStack], *ar
     dims = [None if position < shared else 0 for position, tensors in enumerate(given) for _ in tensors]
 
     def one(*tensors: Tensor) -> Any:
-        own = dict(zip(names, tensors, strict=False))
+        own = common | dict(zip(names, tensors, strict=False))
+        before = [own[name] for name in buffers]
         rest = iter(tensors[len(names) :])
         restored = tuple(_like(argument, rest) for argument in arguments)
-        return functional_call(holder, {**common, **own}, restored, tie_weights=False)
+        returned = functional_call(holder, own, restored, tie_weights=False)
+        # What a module has put in a buffer's place would be forgotten with the dictionary.
+        for name, buffer in zip(buffers, before, strict=True):
+            if own[name] is not buffer:
+                raise NotStackableError(f"a forward pass exchanges the buffer {name.split('.', 2)[2]}")
+        return returned
 
     # Flat arguments: vmap would take nested ones apart and put them together again at every call.
     mapping = vmap(one, in_dims=(*[0] * len(names), *dims), randomness="different")
     inputs = (*mapped.values(), *leaves)
-    if not _may_drop(stacks):
+    training = [stack for stack in stacks if any(module.training for module in stack.modules[0].modules())]
+    # To watch for torch's dropout takes time: only until a pass in training mode has shown that there is none.
+    if not any(stack.uses_torch_dropout or not stack.was_trained for stack in training):
         return mapping(*inputs)
     with OwnMasks() as masks:
         found = mapping(*inputs)
-    for stack in stacks:
+    for stack in training:
         stack.uses_torch_dropout = stack.uses_torch_dropout or masks.used
-        stack.was_trained = stack.was_trained or any(module.training for module in stack.modules[0].modules())
+        stack.was_trained = True
     return found
-
-
-def _may_drop(stacks: Sequence[ModuleStack]) -> bool:
-    """Return whether torch's dropout may be called: it was before, or no pass in training mode has shown."""
-    return any(stack.uses_torch_dropout or not stack.was_trained for stack in stacks)
 
 
 class _Call(nn.Module):

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from rmtl_bench.contracts.batch import SplitRows
 from rmtl_bench.contracts.side_by_side import StageGroup
-from rmtl_bench.contracts.span import span
+from rmtl_bench.contracts.spans import span
 from rmtl_bench.contracts.stage import Stage, StepReport
 from rmtl_bench.training.device_operations import DeviceOperations
 from rmtl_bench.training.profile import traced
@@ -139,8 +139,8 @@ class GraphedSteps:
             return StepReport(report.losses.clone(), None if report.weights is None else report.weights.clone())
 
     def _one_by_one(self, rows: Tensor) -> StepReport:
-        """Take a step of the warm-up; the first of all is watched."""
-        if self._watched:
+        """Take a step of the warm-up; the last of the first epoch's is watched: what is made once has been made."""
+        if self._watched or self._taken < WARM_UP:
             return self.eager(rows)
         self._watched = True
         with DeviceOperations(rows.device) as operations:

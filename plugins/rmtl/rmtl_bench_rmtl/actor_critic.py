@@ -25,30 +25,51 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rmtl_bench.contracts import (
+    Backbone,
     Batch,
     Diagnostic,
     Evaluation,
+    ModuleStack,
     SplitRows,
     Stage,
     StageContext,
     StagedWeighting,
+    StageGroup,
     StepReport,
     Task,
     TaskLosses,
+    map_stacked,
+    span,
 )
 from rmtl_bench_rmtl.actions import TrainingActions
-from rmtl_bench_rmtl.critic_stage import CriticStage, soft_update
+from rmtl_bench_rmtl.critic_stage import CriticStage, mean_of_known, soft_update, soft_update_stacked
 from rmtl_bench_rmtl.critics import Critics
 from rmtl_bench_rmtl.diagnostics import critic_diagnostics
 from rmtl_bench_rmtl.sessions import Transitions, rewards
 from rmtl_bench_rmtl.weights import ConstantWeights
+
+
+class Asked(NamedTuple):
+    """What a step asks the networks of one seed, or, stacked in front, of several.
+
+    ``logits`` [B, K] of the actor; ``acted`` [B, K], the training actions around them; ``values`` [T, B, K] of these,
+    from each twin; ``later`` [B, K], the target's values of the next states; ``own``, the values [B, K] of the actor's
+    actions, through which it learns: none in a step in which it does not.
+    """
+
+    logits: Tensor
+    acted: Tensor
+    values: Tensor
+    later: Tensor
+    own: tuple[Tensor, ...] = ()
 
 
 class ActorCriticStage(Stage):
@@ -61,9 +82,9 @@ class ActorCriticStage(Stage):
         self.target_actor = copy.deepcopy(actor).requires_grad_(False).eval()
         self.target_critics = copy.deepcopy(critics).requires_grad_(False).eval()
         self.transitions = Transitions.of(context.train.session_end)
+        self.generator = torch.Generator().manual_seed(context.seed("actions", paired=True))
         self._actor_parameters = [p for p in actor.parameters() if p.requires_grad]
         self._critic_parameters = list(critics.parameters())
-        self._generator = torch.Generator().manual_seed(context.seed("actions", paired=True))
         self._steps = 0
 
     def parameter_groups(self) -> Iterable[dict[str, Any]]:
@@ -73,42 +94,79 @@ class ActorCriticStage(Stage):
 
     def backward(self, batch: Batch) -> StepReport:
         """Backpropagate the TD errors into the critics, and their values into the actor."""
-        logits = self.actor(batch)
-        self._critics_backward(batch, logits.detach())
-        losses = F.binary_cross_entropy_with_logits(logits, batch.labels, reduction="none")
-        known = TaskLosses(losses if batch.label_mask is None else losses * batch.label_mask, batch.label_mask)
         self._steps += 1
-        if self._steps % self.method.actor_every == 0:
-            loss = self._actor_loss(batch, logits, known)
-            torch.autograd.backward(loss, inputs=self._actor_parameters)
+        numbers = [own[0] for own in self.numbers(batch, [self.generator])]
+        networks = self.actor, self.critics, self.target_actor, self.target_critics
+        learns = self.actor_learns(self._steps)
+        with span("forward"):
+            asked = self.ask(*networks, batch, self.following(batch), *numbers, actor_learns=learns)
+        return self.learn(batch, asked, self._actor_parameters, self._critic_parameters)
+
+    def actor_learns(self, step: int) -> bool:
+        """Return whether the actor learns in a step, counted from 1."""
+        return step % self.method.actor_every == 0
+
+    def following(self, batch: Batch) -> Batch:
+        """Return the next rows of a batch's rows."""
+        return self.context.train.batch(self.transitions.following[batch.rows])
+
+    def numbers(self, batch: Batch, generators: Sequence[torch.Generator]) -> list[Tensor]:
+        """Return the random numbers of a step of S seeds, stacked [S, ...]: of the actions, and of the target's."""
+        method, like = self.method, batch.labels
+        return [*method.actions.numbers(like, generators), *method.target_actions.numbers(like, generators)]
+
+    def ask(
+        self,
+        actor: Backbone,
+        critics: Critics,
+        target_actor: Backbone,
+        target_critics: Critics,
+        batch: Batch,
+        following: Batch,
+        *numbers: Tensor,
+        actor_learns: bool,
+    ) -> Asked:
+        """Return what one seed's networks say of a batch and its next rows."""
+        method = self.method
+        logits = actor(batch)
+        acted = method.actions.around(logits.detach(), numbers[: method.actions.drawn])
+        with torch.no_grad():
+            action = method.target_actions.around(target_actor(following), numbers[method.actions.drawn :])
+            later = target_critics.pessimistic(following, action)
+        values = critics.all_values(critics.states(batch), acted)
+        if not actor_learns:
+            return Asked(logits, acted, values, later)
+        training = critics.training
+        own = critics.eval()(batch, logits)
+        critics.train(training)
+        return Asked(logits, acted, values, later, (own,))
+
+    def learn(
+        self, batch: Batch, asked: Asked, actor: Sequence[nn.Parameter], critics: Sequence[nn.Parameter]
+    ) -> StepReport:
+        """Backpropagate into the parameters of actor and critics: of one seed, or of several stacked."""
+        with span("backward"):
+            torch.autograd.backward(self._critics_loss(batch, asked), inputs=critics)
+        losses = F.binary_cross_entropy_with_logits(asked.logits, batch.labels, reduction="none")
+        known = TaskLosses(losses if batch.label_mask is None else losses * batch.label_mask, batch.label_mask)
+        for values in asked.own:
+            with span("backward"):
+                torch.autograd.backward(self._actor_loss(values, known), inputs=actor)
         return StepReport(known.mean().detach())
 
-    def _critics_backward(self, batch: Batch, logits: Tensor) -> None:
-        following = self.transitions.following[batch.rows]
-        goes_on = self.transitions.goes_on[batch.rows].unsqueeze(1)
-        acted = self.method.actions.draw(logits, self._generator)
-        with torch.no_grad():
-            after = self.context.train.batch(following)
-            action = self.method.target_actions.draw(self.target_actor(after), self._generator)
-            value = rewards(acted, batch.labels)
-            if batch.label_mask is not None:
-                value = value * batch.label_mask
-            value = value + self.method.discount * goes_on * self.target_critics.pessimistic(after, action)
-        squared = (value - self.critics.all_values(self.critics.states(batch), acted)).square().sum(0)
-        known = self.transitions.known[batch.rows].unsqueeze(1).expand_as(squared)
-        if batch.label_mask is not None:
-            known = known & batch.label_mask
-        loss = ((squared * known).sum(0) / known.sum(0).clamp(min=1)).sum()
-        torch.autograd.backward(loss, inputs=self._critic_parameters)
+    def _critics_loss(self, batch: Batch, asked: Asked) -> Tensor:
+        goes_on = self.transitions.goes_on[batch.rows].unsqueeze(-1)
+        target = rewards(asked.acted, batch.labels, batch.label_mask) + self.method.discount * goes_on * asked.later
+        squared = (target.unsqueeze(-3) - asked.values).square().sum(-3)
+        known = self.transitions.known[batch.rows].unsqueeze(-1).expand_as(squared)
+        return mean_of_known(squared, known if batch.label_mask is None else known & batch.label_mask).sum()
 
-    def _actor_loss(self, batch: Batch, logits: Tensor, losses: TaskLosses) -> Tensor:
-        self.critics.eval()
-        values = self.critics(batch, logits)
-        self.critics.train()
+    def _actor_loss(self, values: Tensor, losses: TaskLosses) -> Tensor:
+        mean = values.mean(-2)
         if not self.method.alpha:
-            return -values.mean(0).sum()
-        scale = values.detach().abs().mean(0).clamp(min=1e-6)
-        return losses.mean().sum() - self.method.alpha * (values.mean(0) / scale).sum()
+            return -mean.sum()
+        scale = values.detach().abs().mean(-2).clamp(min=1e-6)
+        return losses.mean().sum() - self.method.alpha * (mean / scale).sum()
 
     def after_step(self) -> None:
         """Move both targets."""
@@ -118,6 +176,41 @@ class ActorCriticStage(Stage):
     def evaluate(self) -> Evaluation:
         """Return the actor's mean validation AUC as score, with AUC and logloss by task."""
         return self.context.validate()
+
+    @classmethod
+    def side_by_side(cls, stages: Sequence[ActorCriticStage]) -> StageGroup[ActorCriticStage]:
+        """Return the stages of several seeds, to be trained in one pass."""
+        return ActorCriticStages(stages)
+
+
+class ActorCriticStages(StageGroup[ActorCriticStage]):
+    """Actors, critics and their targets stacked, the actions drawn seed by seed."""
+
+    def __init__(self, stages: Sequence[ActorCriticStage]) -> None:
+        super().__init__(stages)
+        self.actors = ModuleStack([stage.actor for stage in stages])
+        self.critics = ModuleStack([stage.critics for stage in stages])
+        self.target_actors = ModuleStack([stage.target_actor for stage in stages])
+        self.target_critics = ModuleStack([stage.target_critics for stage in stages])
+        self._steps = 0
+
+    def backward(self, batch: Batch) -> StepReport:
+        """Backpropagate the TD errors into the critics of every seed, and their values into the actors."""
+        self._steps += 1
+        first = self.stages[0]
+        numbers = first.numbers(batch, [stage.generator for stage in self.stages])
+        ask = partial(first.ask, actor_learns=first.actor_learns(self._steps))
+        stacks = [self.actors, self.critics, self.target_actors, self.target_critics]
+        with span("forward"):
+            asked = map_stacked(ask, stacks, batch, first.following(batch), *numbers)
+        actors = [leaf for leaf in self.actors.parameters.values() if leaf.requires_grad]
+        return first.learn(batch, asked, actors, list(self.critics.parameters.values()))
+
+    def after_step(self) -> None:
+        """Move all targets."""
+        beta = self.stages[0].method.soft_update
+        soft_update_stacked(self.target_critics, self.critics, beta)
+        soft_update_stacked(self.target_actors, self.actors, beta)
 
 
 class ActorCritic(StagedWeighting):

@@ -29,14 +29,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rmtl_bench.contracts import Batch, FieldEmbedding, ParallelMLP, Schema, SplitRows, StageContext, Task
-from rmtl_bench_rmtl.critic_stage import ActedRows, CriticStage
+from rmtl_bench_rmtl.critic_stage import CriticStage
 from rmtl_bench_rmtl.critics import CriticNetwork, Critics
 from rmtl_bench_rmtl.rmtl import RMTL
 from rmtl_bench_rmtl.weights import CriticWeights, SampleWeights
@@ -84,7 +84,6 @@ class OfficialCriticStage(CriticStage):
     def __init__(self, *args: Any, faults: OfficialRMTL, **limits: Any) -> None:
         super().__init__(*args, **limits)
         self.faults = faults
-        self._steps = 0
         if faults.dropout_everywhere:
             self.target.train()
         if faults.cut_is_end:
@@ -96,11 +95,15 @@ class OfficialCriticStage(CriticStage):
         """Return the rows, their ids standardised over the batch and cut to whole numbers."""
         return standardised(batch, self._limits()) if self.faults.standardised_ids else batch
 
-    def reward(self, split: ActedRows, batch: Batch, acted: Tensor) -> Tensor:
+    def rows_at_once(self, seeds: int) -> int:
+        """Return a number that does not depend on the seeds where what is seen of a row depends on those beside it."""
+        return super().rows_at_once(1 if self.faults.standardised_ids else seeds)
+
+    def reward(self, batch: Batch, acted: Tensor) -> Tensor:
         """Return the reward of another action than the one given."""
         if self.faults.shifted_reward:
             acted = torch.logit(0.5 * torch.sigmoid(acted) + 0.5, eps=1e-6)
-        return super().reward(split, batch, acted)
+        return super().reward(batch, acted)
 
     def next_values(self, target: Critics, following: Batch, logits: Tensor) -> Tensor:
         """Return the smaller of the target's and the current critics' values."""
@@ -113,15 +116,9 @@ class OfficialCriticStage(CriticStage):
         self.critics.train(training)
         return torch.minimum(value, current)
 
-    def after_step(self) -> None:
-        """Move the target after some of the steps."""
-        self._steps += 1
-        if self._steps % self.faults.target_every == 0:
-            super().after_step()
-
     def importance_weights(self, batch: Batch) -> Tensor:
         """Return w_neg for negatives and w_pos + w_neg for positives."""
-        rows, positives = len(batch), batch.labels.sum(0)
+        rows, positives = batch.labels.shape[-2], batch.labels.sum(-2, keepdim=True)
         # The code divides by the negatives plainly; one is added here, or a batch without any would end the run.
         return batch.labels * (rows + 1) / (positives + 1) + (rows + 1) / (rows - positives + 1)
 
@@ -134,16 +131,20 @@ class OfficialCriticStage(CriticStage):
 def standardised(batch: Batch, limits: Tensor) -> Batch:
     """Return the batch with (id - mean) / sd cut to whole numbers; beyond ``limits`` [2, F] the table would end.
 
+    Of batches stacked [S, B, ...], each is standardised by itself.
     A negative number reads the previous field's rows, as it did there; in the first field it was an error and is 0.
     """
     ids = batch.categorical.float()
-    spread = ids.std(0, correction=0).clamp(min=1e-6)
-    cut = ((ids - ids.mean(0)) / spread).to(torch.int32)
+    spread = ids.std(-2, correction=0, keepdim=True).clamp(min=1e-6)
+    cut = ((ids - ids.mean(-2, keepdim=True)) / spread).to(torch.int32)
     return replace(batch, categorical=cut.maximum(limits[0].int()).minimum(limits[1].int()))
 
 
 class NoisyWeights(CriticWeights):
     """1 - lambda Q with dropout on."""
+
+    # The seed of what is dropped is drawn on the CPU.
+    capturable = False
 
     def values(self, logits: Tensor, batch: Batch) -> Tensor:
         """Return Q [B, K] of a random part of the critics' units."""
@@ -154,6 +155,11 @@ class NoisyWeights(CriticWeights):
             values: Tensor = critics(batch, logits)
         critics.eval()
         return values
+
+    @classmethod
+    def values_side_by_side(cls, weightings: Sequence[Self], logits: Tensor, batch: Batch) -> Tensor:
+        """Return Q [S, B, K], seed by seed: what is dropped is each seed's own."""
+        return torch.stack([own.values(logits[place], batch.replica(place)) for place, own in enumerate(weightings)])
 
 
 class OfficialRMTL(RMTL):
@@ -197,7 +203,8 @@ class OfficialRMTL(RMTL):
 
     def new_critic_stage(self, context: StageContext) -> CriticStage:
         """Return the stage with its faults."""
-        return OfficialCriticStage(self._critics[0], context, faults=self, **self.critic_stage_parameters())
+        more = {"faults": self, "target_every": self.target_every}
+        return OfficialCriticStage(self._critics[0], context, **more, **self.critic_stage_parameters())
 
     def sample_weights(self, context: StageContext, rows: SplitRows) -> SampleWeights:
         """Return weights with dropout on."""

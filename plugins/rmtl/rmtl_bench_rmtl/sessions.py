@@ -47,9 +47,15 @@ class Transitions:
         )
 
 
-def rewards(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return r_k [.., K] of the actions sigmoid(logits) [.., K] for labels [.., K]; soft labels give expectations."""
-    return -F.binary_cross_entropy_with_logits(logits.clamp(-CLIP, CLIP), labels, reduction="none")
+def rewards(logits: Tensor, labels: Tensor, known: Tensor | None = None) -> Tensor:
+    """Return r_k [.., K] of the actions sigmoid(logits) [.., K] for labels [.., K]; soft labels give expectations.
+
+    Where labels are missing, not ``known`` bool [.., K], the reward is 0. ``logits`` may be those of several actors,
+    with more dimensions in front.
+    """
+    clipped = logits.clamp(-CLIP, CLIP)
+    reward = -F.binary_cross_entropy_with_logits(clipped, labels.expand_as(clipped), reduction="none")
+    return reward if known is None else reward * known
 
 
 def discounted_returns(reward: Tensor, session_end: Tensor, discount: float) -> tuple[Tensor, Tensor]:

@@ -101,6 +101,7 @@ def make_trainer(make_table: Callable[..., SessionTable]) -> Callable[..., Train
         optimum: bool = False,
         single_rows: bool = False,
         handed_on: Mapping[str, Tensor] | None = None,
+        actor: Callable[[Schema], Backbone] = Actor,
         **settings: Any,
     ) -> Trainer:
         """As a run builds it: ``label`` tells the weightings of two runs apart, everything else is the same."""
@@ -111,7 +112,7 @@ def make_trainer(make_table: Callable[..., SessionTable]) -> Callable[..., Train
         streams = Streams(cell)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(streams.init())
-            backbone = Actor(table.schema)
+            backbone = actor(table.schema)
         train, valid = (DeviceRows(table, split, torch.device("cpu")) for split in ("train", "valid"))
         resolved = TrainerSettings.resolve(settings)
         return Trainer(backbone, weighting, train, valid, resolved, streams, handed_on=handed_on)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rmtl_bench_rmtl.actions import TrainingActions
 from rmtl_bench_rmtl.critic_stage import ActedRows, CriticStage, correlations
-from rmtl_bench_rmtl.sessions import CUT, END, INSIDE
+from rmtl_bench_rmtl.sessions import CUT, END, INSIDE, rewards
 
 # Rows 0 and 1 are a session, row 2 one of its own, rows 3 and 4 the beginning of one that goes on elsewhere.
 ENDS = [INSIDE, END, END, INSIDE, CUT]
@@ -178,10 +178,9 @@ def test_nor_does_it_where_a_variant_bootstraps_from_the_critics_themselves(rows
 def test_a_missing_label_is_no_reward_and_trains_no_critic(make_rows):
     mask = [[True, False], [True, True], [False, True], [True, True], [True, True]]
     rows = make_rows(ENDS, masked(mask), mask)
-    acted = ActedRows(rows, P.logit(), TASKS)
-    reward = acted.reward(rows.batch(torch.arange(5)), P.logit())
+    reward = rewards(P.logit(), rows.labels, rows.label_mask)
     torch.testing.assert_close(reward, LIKELIHOOD.log() * torch.tensor(mask))
-    assert acted.known.tolist() == [*mask[:4], [False, False]]
+    assert ActedRows(rows, P.logit(), TASKS).known.tolist() == [*mask[:4], [False, False]]
 
 
 def test_the_loss_is_the_mean_over_what_is_known_and_the_rest_has_no_gradient(make_rows, make_context):

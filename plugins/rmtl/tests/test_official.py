@@ -85,7 +85,7 @@ def test_shifted_reward_is_that_of_half_the_action_and_a_half(shifted, rewarded_
     rows = make_rows([1, 1], [[0.0, 1.0], [0.0, 1.0]])
     acted = torch.full((2, 2), logit(0.01))
     stage = stage_of(official(shifted_reward=shifted), rows, acted, make_context)
-    reward = stage.reward(stage.train, all_of(rows), acted)
+    reward = stage.reward(all_of(rows), acted)
     expected = torch.tensor([math.log(1 - rewarded_as), math.log(rewarded_as)]).expand(2, 2)
     torch.testing.assert_close(reward, expected)
 
@@ -93,7 +93,7 @@ def test_shifted_reward_is_that_of_half_the_action_and_a_half(shifted, rewarded_
 def test_the_shifted_reward_of_a_sure_action_stays_finite(make_rows, make_context):
     rows = make_rows([1], [[0.0, 1.0]])
     stage = stage_of(official(shifted_reward=True), rows, torch.zeros(1, 2), make_context)
-    assert torch.isfinite(stage.reward(stage.train, all_of(rows), torch.tensor([[40.0, 40.0]]))).all()
+    assert torch.isfinite(stage.reward(all_of(rows), torch.tensor([[40.0, 40.0]]))).all()
 
 
 def test_of_standardised_ids_minus_one_zero_and_one_are_left(rows, logits, make_context):
