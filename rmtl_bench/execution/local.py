@@ -38,13 +38,15 @@ class Options:
     ``jobs`` processes at once, 0 for one a core (one on a GPU). Each gets ``threads`` threads, 0 for the cores divided
     by the processes at once. ``seeds_per_pass``: how many seeds of a cell one process trains side by side at most, 0
     for as many as a measurement finds fastest; ``None`` for 0 on a GPU and 1 on the CPU, where a run then repeats to
-    the bit: another number of threads or of seeds may change the last bits of a sum.
+    the bit: another number of threads or of seeds may change the last bits of a sum. ``profile``: whether every run
+    writes down where its time goes.
     """
 
     device: str = "auto"
     jobs: int = 0
     threads: int = 1
     seeds_per_pass: int | None = None
+    profile: bool = False
 
     def on(self, device: str, runs: int) -> Options:
         """Return the options with every choice made, for so many runs on a device."""
@@ -52,7 +54,8 @@ class Options:
         if side_by_side is None:
             side_by_side = 0 if device.startswith("cuda") else 1
         jobs = min(self.jobs or default_jobs(device), runs)
-        return Options(device, jobs, self.threads or max(1, cores() // jobs), side_by_side)
+        threads = self.threads or max(1, cores() // jobs)
+        return replace(self, device=device, jobs=jobs, threads=threads, seeds_per_pass=side_by_side)
 
     def most_seeds(self, seeds: int, groups: int) -> int:
         """Return how many of so many cells that differ in their seed alone to give to one process.
@@ -201,7 +204,8 @@ class LocalExecutor:
     def _start(self, starter: RunStarter, requests: Sequence[RunRequest], options: Options) -> RunProcess:
         """Start the process that makes runs which differ in their seed alone."""
         first, *others = requests
-        process = starter.start(replace(first, others=tuple(others), seeds_per_pass=options.seeds_per_pass or 0))
+        seeds = options.seeds_per_pass or 0
+        process = starter.start(replace(first, others=tuple(others), seeds_per_pass=seeds, profile=options.profile))
         for request in requests:
             self._progress.started(request.staging, request.cell)
             self.listener.run_started(request.cell)

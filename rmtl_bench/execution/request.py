@@ -19,7 +19,8 @@ class RunRequest:
     builds on has written so. ``machine``: what the parent knows of machine and software, see
     :func:`~rmtl_bench.execution.environment.describe_machine`; the run finds out itself what it is not told.
     ``others``: runs that differ from this one in their seed alone, for the same process to make, ``seeds_per_pass`` of
-    all these side by side; 0: as many as a measurement finds fastest.
+    all these side by side; 0: as many as a measurement finds fastest. ``profile``: whether to write down where the time
+    of all these goes.
     """
 
     cell: Cell
@@ -33,6 +34,7 @@ class RunRequest:
     machine: Mapping[str, Any] = field(default_factory=dict)
     others: tuple[RunRequest, ...] = ()
     seeds_per_pass: int = 1
+    profile: bool = False
 
     @property
     def runs(self) -> tuple[RunRequest, ...]:
@@ -56,6 +58,7 @@ class RunRequest:
             "machine": dict(self.machine),
             "others": [other._to_json() for other in self.others],
             "seeds_per_pass": self.seeds_per_pass,
+            "profile": self.profile,
         }
 
     @classmethod
@@ -77,4 +80,5 @@ class RunRequest:
             data["machine"],
             tuple(cls._from_json(other) for other in data["others"]),
             data["seeds_per_pass"],
+            data["profile"],
         )

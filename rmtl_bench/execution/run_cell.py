@@ -19,6 +19,7 @@ from rmtl_bench.contracts.catalogue import MetricInfo
 from rmtl_bench.contracts.cell import Cell
 from rmtl_bench.contracts.dataset import SessionTable
 from rmtl_bench.contracts.errors import DivergedError, StoreError
+from rmtl_bench.contracts.spans import span
 from rmtl_bench.contracts.weighting import Diagnostic, Weighting
 from rmtl_bench.data.rows import DeviceRows
 from rmtl_bench.data.storage import load_table
@@ -65,10 +66,11 @@ class LoadedData:
     def __init__(self, table_folder: Path, device: str) -> None:
         started = time.perf_counter()
         self.device = torch.device(device)
-        self.table = load_table(table_folder)
-        self.train, self.valid, self.test = (
-            DeviceRows(self.table, split, self.device) for split in ("train", "valid", "test")
-        )
+        with span("data"):
+            self.table = load_table(table_folder)
+            self.train, self.valid, self.test = (
+                DeviceRows(self.table, split, self.device) for split in ("train", "valid", "test")
+            )
         self.seconds = time.perf_counter() - started
 
 
@@ -121,7 +123,8 @@ class RunOfCell:
             error = error or trouble
         if not error:
             diagnose = self.weighting.diagnose
-            diagnostics, error = unless_diverged(lambda: list(diagnose(self.trainer, self.data.test)), diagnostics)
+            with span("weighting"):
+                diagnostics, error = unless_diverged(lambda: list(diagnose(self.trainer, self.data.test)), diagnostics)
         seconds = [self._load_seconds, train_seconds, time.perf_counter() - started]
         facts = _facts(self.data.table, self.backbone, history, seconds)
         if error and tested.predictions and history.kept_epoch is not None:
@@ -130,7 +133,8 @@ class RunOfCell:
         return RunResult(tested.metrics, history, tested.predictions, diagnostics, kept, facts, error)
 
     def _test(self) -> _Tested:
-        return _test(self.cell, self.data.table, self.trainer, self.data.test, self.registry)
+        with span("evaluation"):
+            return _test(self.cell, self.data.table, self.trainer, self.data.test, self.registry)
 
 
 def run_cell(

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 
 from rmtl_bench.contracts.cell import Cell, EpochRecord
+from rmtl_bench.contracts.spans import recording
 from rmtl_bench.execution.run_cell import LoadedData, RunOfCell, RunResult
 from rmtl_bench.execution.seeds_per_pass import fastest_size
 from rmtl_bench.plugins.registry import Registry
@@ -48,7 +49,9 @@ def run_seeds(
     """
     data = LoadedData(table_folder, device)
     passes = _Passes(asked, data, registry)
-    size = seeds_per_pass or fastest_size(passes.trainers, len(asked))
+    # A trial is no part of a run: a profile sees the time alone.
+    with recording(None):
+        size = seeds_per_pass or fastest_size(passes.trainers, len(asked))
     for places in even_parts(len(asked), size):
         yield from passes.run(places)
 
@@ -75,7 +78,7 @@ class _Passes:
 
     def run(self, places: Sequence[int], warning: str = "") -> Iterator[RunEnd]:
         """Run these side by side, or one after another where that cannot be; ``warning`` is stored with each."""
-        if len(places) == 1 or warning:
+        if len(places) <= 1 or warning:
             for place in places:
                 yield self._run_alone(place, warning)
             return
@@ -85,6 +88,9 @@ class _Passes:
                 ready[place] = self._ready(place, self._observer(place))
             except Exception:
                 yield RunEnd(place, None, traceback.format_exc())
+        if len(ready) <= 1:
+            yield from self.run(list(ready))
+            return
         trouble = ""
         try:
             errors = SeedsSideBySide([run.trainer for run in ready.values()]).run()
@@ -95,18 +101,20 @@ class _Passes:
             left = list(ready)
             ready.clear()
             _free_memory()
-            if half:
-                yield from self.run(left[:half])
-                yield from self.run(left[half:])
-            else:
-                yield from self.run(
-                    left, f"its seeds could not train side by side and ran one after another: {trouble}"
-                )
+            yield from self._run_anew(left, half, trouble)
             return
         for (place, run), diverged in zip(ready.items(), errors, strict=True):
             text = "".join(traceback.format_exception(diverged)) if diverged else ""
             seconds = sum(stage.seconds for stage in run.trainer.history.stages)
             yield self._concluded(place, run, text, seconds, len(ready))
+
+    def _run_anew(self, places: Sequence[int], half: int, trouble: str) -> Iterator[RunEnd]:
+        """Run what could not be one pass: the first ``half`` and the rest apart or, where that is 0, each alone."""
+        if half:
+            yield from self.run(places[:half])
+            yield from self.run(places[half:])
+        else:
+            yield from self.run(places, f"its seeds could not train side by side and ran one after another: {trouble}")
 
     def _observer(self, place: int) -> Observer:
         """Return who is told of a run's epochs; a run begins once, however often it is tried."""

@@ -21,7 +21,7 @@ def fastest_size(trainers: Callable[[int], Sequence[Trainer]], most: int) -> int
     """
     if most == 1:
         return 1
-    best, least = 1, GAIN * seconds_of_first_steps(trainers(1), STEPS)
+    best, least = 1, GAIN * _seconds_a_seed(trainers, 1)
     size = most
     while size > 1:
         seconds = _seconds_a_seed(trainers, size)

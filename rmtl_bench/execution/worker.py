@@ -14,6 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
@@ -49,7 +50,8 @@ def main(host: PluginHost | None = None) -> None:
 def make_runs(request: RunRequest, emit: Emit, host: PluginHost | None = None) -> None:
     """Make all runs of the request. Each event says whose it is, by its run id, where there are several.
 
-    A run that begins says so: one that has not, when the process is killed, has lost nothing.
+    A run that begins says so: one that has not, when the process is killed, has lost nothing. A profile is written when
+    all are made.
     """
     if not request.others:
         make_run(request, emit, host)
@@ -58,9 +60,10 @@ def make_runs(request: RunRequest, emit: Emit, host: PluginHost | None = None) -
     left = dict(enumerate(request.runs))
     try:
         host = _ready(request, host)
-        for place, facts, error in _run_side_by_side(request, emit, host):
-            _write_end(left.pop(place), started, facts, "failed" if facts is None else "", error)
-            started = time.time()
+        with _profiled(request, started):
+            for place, facts, error in _run_side_by_side(request, emit, host):
+                _write_end(left.pop(place), started, facts, "failed" if facts is None else "", error)
+                started = time.time()
     except Exception:
         for run in left.values():
             _write_end(run, started, None, "failed", traceback.format_exc())
@@ -75,7 +78,8 @@ def make_run(request: RunRequest, emit: Emit, host: PluginHost | None = None) ->
     facts: dict[str, Any] | None = None
     try:
         host = _ready(request, host)
-        facts, error = _run_and_write(request, emit, host)
+        with _profiled(request, started):
+            facts, error = _run_and_write(request, emit, host)
         status = ""
     except Exception:
         status, error = "failed", traceback.format_exc()
@@ -110,6 +114,21 @@ def _ready(request: RunRequest, loaded: PluginHost | None) -> PluginHost:
     if request.device == "cpu":
         keep_freed_memory()
     return loaded if loaded and tuple(loaded.files) == request.plugin_files else load_plugins(request.plugin_files)
+
+
+@contextmanager
+def _profiled(request: RunRequest, started: float) -> Iterator[None]:
+    """Within, the request's runs are made; if it asks for it, their profile is written afterwards, however they end.
+
+    ``started``: when the process began with them, for where nothing tells when it was itself started.
+    """
+    if not request.profile:
+        yield
+        return
+    from rmtl_bench.execution.profiling import profiled
+
+    with profiled([run.staging for run in request.runs], request.device, time.time() - started):
+        yield
 
 
 def _observer(request: RunRequest, emit: Emit, host: PluginHost) -> Observer:

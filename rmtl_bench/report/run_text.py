@@ -10,6 +10,7 @@ from typing import Any
 from rmtl_bench.contracts.cell import Component
 from rmtl_bench.contracts.wording import duration, printable
 from rmtl_bench.report.document import DASH, number
+from rmtl_bench.report.profile_text import profile_lines
 from rmtl_bench.report.run_curves import curves, diagnostics, weight_curves
 from rmtl_bench.report.run_view import RunView
 from rmtl_bench.report.terminal import INDENT, filled, heading, table
@@ -25,6 +26,7 @@ def run_text(view: RunView, width: int, blocks: bool = True) -> str:
         *_head(view, width),
         *_cell(view, width),
         *_stages(view),
+        *(profile_lines(view.profile) if view.profile else ()),
         *_metrics(view),
         *curves(view.tables["history"], blocks),
         *weight_curves(view.tables["weights"], blocks),

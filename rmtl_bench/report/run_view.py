@@ -6,7 +6,7 @@ import glob
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
@@ -15,6 +15,7 @@ from rmtl_bench.contracts.errors import StoreError, UsageError, did_you_mean
 from rmtl_bench.contracts.wording import reason
 from rmtl_bench.report.commands import run_command
 from rmtl_bench.store import Index, PlannedCell, RunFolder, Store, StoredPlan, all_plans
+from rmtl_bench.store.profiles import RunProfile, read_profile
 from rmtl_bench.store.progress import runs_in_progress
 from rmtl_bench.store.run_files import TABLES, RunRecord, read_environment, read_run, read_table
 
@@ -41,7 +42,8 @@ class RunView:
     """The latest attempt at a run.
 
     ``plans``: the suites that have it, each with its first cell of it. ``tables``: those of its folder by name, empty
-    where the run has none. ``attempts``: all there are, this one included.
+    where the run has none. ``attempts``: all there are, this one included. ``profile``: where its time went, if it was
+    profiled.
     """
 
     store: Store
@@ -51,6 +53,7 @@ class RunView:
     tables: Mapping[str, pd.DataFrame]
     environment: Mapping[str, Any]
     attempts: tuple[AttemptView, ...]
+    profile: RunProfile | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -118,6 +121,7 @@ def read_run_view(store: Store, text: str) -> RunView:
         tables={name: _table(folder, name) for name in TABLES},
         environment=read_environment(folder.path),
         attempts=tuple(map(_attempt, folders)),
+        profile=read_profile(folder.path),
     )
 
 
@@ -142,6 +146,7 @@ def run_json(view: RunView) -> dict[str, Any]:
         "error": record.error,
         "attempts": [vars(attempt) for attempt in view.attempts],
         "commands": view.commands,
+        "profile": None if view.profile is None else {**asdict(view.profile), "total": view.profile.total},
     }
 
 

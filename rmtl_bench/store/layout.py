@@ -28,6 +28,11 @@ STORE_FORMAT = 1
 KEPT_FILE = "kept.safetensors"
 """What a run hands on to the runs that build on it, in its folder."""
 
+PROFILE_FILE = "profile.json"
+"""Where the time of a run went, in its folder; only of a run that was profiled."""
+TRACE_FILE = "trace.json.gz"
+"""The operations of a profiled run's first steps, in its folder, as Chrome, Perfetto and TensorBoard read them."""
+
 _RUN_FOLDER = re.compile(r"([0-9a-f]{16})(?:\.([2-9]|[1-9][0-9]+))?")
 
 

@@ -8,6 +8,8 @@ history.parquet        one row a stage, epoch, task and quantity
 weights.parquet        one row a stage, epoch and task: mean and quantiles of the weights used
 diagnostics.parquet    one row a task, quantity and position: what the weighting says of itself; only where it does
 predictions.parquet    one row a test row: its position, session, labels and scores by task
+profile.json           :class:`~rmtl_bench.store.profiles.RunProfile`; only of a run that was profiled
+trace.json.gz          the operations of its first steps, for a viewer of traces; only of a run that was profiled
 kept.safetensors       what later runs may want of this one; only where a run builds on it
 log.txt                what the run said
 =====================  ================================================================================

@@ -9,6 +9,7 @@ any error.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -50,7 +51,7 @@ def _compare(backbones: ModuleStack, batch: Batch) -> None:
     together = _gradients(map_stacked(_objective, [backbones], batch, shared=1).sum(), leaves)
     for place, module in enumerate(backbones.modules):
         parameters = dict(module.named_parameters())
-        alone = _gradients(_objective(module, batch), [parameters[name] for name in names])
+        alone = _gradients(_objective(cast("Backbone", module), batch), [parameters[name] for name in names])
         lengths = _lengths(alone)
         differences = _lengths([mine[place] - own for mine, own in zip(together, alone, strict=True)])
         # Without a gradient at all, however short the other is: what was differentiated is not what is stacked.

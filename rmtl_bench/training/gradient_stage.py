@@ -13,7 +13,7 @@ from rmtl_bench.contracts.batch import Batch
 from rmtl_bench.contracts.errors import PluginError, UsageError
 from rmtl_bench.contracts.optimizers import SGD
 from rmtl_bench.contracts.side_by_side import StageGroup
-from rmtl_bench.contracts.span import span
+from rmtl_bench.contracts.spans import span
 from rmtl_bench.contracts.stage import StepReport
 from rmtl_bench.contracts.weighting import GradientWeighting, TaskLosses
 from rmtl_bench.training.backbone_stage import BackboneStage, BackboneStages, task_losses

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rmtl_bench.contracts.batch import Batch
 from rmtl_bench.contracts.side_by_side import StageGroup
-from rmtl_bench.contracts.span import span
+from rmtl_bench.contracts.spans import span
 from rmtl_bench.contracts.stage import StepReport
 from rmtl_bench.contracts.weighting import LossWeighting
 from rmtl_bench.training.backbone_stage import BackboneStage, BackboneStages, task_losses

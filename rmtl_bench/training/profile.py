@@ -16,7 +16,8 @@ import gzip
 import json
 import os
 import tempfile
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.autograd.profiler import profile as TorchProfile
 
-from rmtl_bench.contracts.span import SpanRecorder, active_recorder
+from rmtl_bench.contracts.spans import SpanRecorder, active_recorder
 from rmtl_bench.contracts.stage import StepReport
 from rmtl_bench.training.steps import Steps
 
@@ -51,6 +52,8 @@ class Profile(SpanRecorder):
         self.traced: dict[str, int] = {}
         self.trouble = ""
         self._tracing: TorchProfile | None = None
+        self._stages: list[str] = []
+        self._steps = 0
         self._facts: dict[str, Any] = {}
         self._events: list[dict[str, Any]] = []
 
@@ -69,13 +72,14 @@ class Profile(SpanRecorder):
 
     def steps_to_trace(self, stage: str, steps: int) -> int:
         """Return how many of so many steps of a stage are to be traced."""
-        if stage in self.traced or len(self.traced) >= TRACED_STAGES or self.trouble:
+        if stage in self._stages or len(self._stages) >= TRACED_STAGES or self.trouble:
             return 0
         return min(TRACED_STEPS, steps)
 
     def begin_trace(self, stage: str) -> None:
         """Trace the steps of a stage, until :meth:`end_trace`."""
-        self.traced[stage] = 0
+        self._stages.append(stage)
+        self._steps = 0
         with self.span("profile"):
             try:
                 if self.device.type == "cuda":
@@ -87,12 +91,19 @@ class Profile(SpanRecorder):
             except Exception as error:
                 self._fail(error)
 
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Within, a step of the stage is taken that is being traced."""
+        with self.annotated(f"{self._stages[-1]}, step {self._steps + 1}"):
+            yield
+        self._steps += 1
+
     def end_trace(self) -> None:
         """End the trace of a stage, if there is one."""
-        if self._tracing is None:
+        tracing, self._tracing = self._tracing, None
+        if tracing is None:
             return
         with self.span("profile"):
-            tracing, self._tracing = self._tracing, None
             try:
                 tracing.__exit__(None, None, None)
                 self._add(tracing)
@@ -103,7 +114,7 @@ class Profile(SpanRecorder):
         """Write the trace of all stages in Chrome's format, gzip; nothing where nothing was traced."""
         if self._events:
             text = json.dumps({**self._facts, "traceEvents": self._events})
-            path.write_bytes(gzip.compress(text.encode(), mtime=0))
+            path.write_bytes(gzip.compress(text.encode(), compresslevel=5, mtime=0))
 
     def _add(self, tracing: TorchProfile) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -112,6 +123,7 @@ class Profile(SpanRecorder):
             trace = json.loads(path.read_text(encoding="utf-8", errors="replace"))
         self._facts = {key: trace[key] for key in _KEPT if key in trace}
         self._events += trace["traceEvents"]
+        self.traced[self._stages[-1]] = self._steps
 
     def _fail(self, error: Exception) -> None:
         self.trouble = f"{type(error).__name__}: {error}"
@@ -125,6 +137,7 @@ class TracedSteps:
         self.stage = stage
         self.profile = profile
         self._left = 0
+        self._begun = False
 
     def begin_epoch(self, steps: int) -> None:
         """Trace the first steps of this epoch, if it is the stage's first."""
@@ -136,21 +149,19 @@ class TracedSteps:
         return self._traced(rows) if self._left else self.steps(rows)
 
     def _traced(self, rows: Tensor) -> StepReport:
-        profile, stage = self.profile, self.stage
-        if stage not in profile.traced:
-            profile.begin_trace(stage)
+        if not self._begun:
+            self._begun = True
+            self.profile.begin_trace(self.stage)
         self._left -= 1
         try:
-            with profile.annotated(f"{stage}, step {profile.traced[stage] + 1}"):
-                report = self.steps(rows)
-            profile.traced[stage] += 1
+            with self.profile.step():
+                return self.steps(rows)
         except BaseException:
             self._left = 0
             raise
         finally:
             if not self._left:
-                profile.end_trace()
-        return report
+                self.profile.end_trace()
 
 
 def traced(steps: Steps, stage: str) -> Steps:

@@ -19,7 +19,7 @@ from torch import Tensor
 from rmtl_bench.contracts.dropout import replica_generators
 from rmtl_bench.contracts.errors import DivergedError
 from rmtl_bench.contracts.side_by_side import StageGroup
-from rmtl_bench.contracts.span import span
+from rmtl_bench.contracts.spans import span
 from rmtl_bench.contracts.stack import NotStackableError
 from rmtl_bench.contracts.stage import Evaluation, Stage
 from rmtl_bench.training.course import StageCourse

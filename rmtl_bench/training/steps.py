@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rmtl_bench.contracts.batch import SplitRows
 from rmtl_bench.contracts.side_by_side import StageGroup
-from rmtl_bench.contracts.span import span
+from rmtl_bench.contracts.spans import span
 from rmtl_bench.contracts.stage import Stage, StepReport
 
 

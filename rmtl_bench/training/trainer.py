@@ -16,7 +16,7 @@ from rmtl_bench.contracts.batch import SplitRows
 from rmtl_bench.contracts.cell import EpochRecord
 from rmtl_bench.contracts.errors import DivergedError, PluginError
 from rmtl_bench.contracts.schema import Schema
-from rmtl_bench.contracts.span import span
+from rmtl_bench.contracts.spans import span
 from rmtl_bench.contracts.stage import Evaluation, Stage
 from rmtl_bench.contracts.weighting import GradientWeighting, LossWeighting, Weighting
 from rmtl_bench.training.course import StageCourse

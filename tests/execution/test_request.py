@@ -37,7 +37,7 @@ _CELL = st.builds(
 def test_a_request_is_one_line_that_reads_back_as_itself(cell, name, keep):
     source = None if keep else Path("/runs") / name
     files = (Path(f"/plug in/{name}x.py"),)
-    request = RunRequest(cell, Path("/table"), Path("/staging") / name, "cuda:1", 2, files, keep, source)
+    request = RunRequest(cell, Path("/table"), Path("/staging") / name, "cuda:1", 2, files, keep, source, profile=keep)
     line = request.to_line()
     assert "\n" not in line
     assert "\r" not in line

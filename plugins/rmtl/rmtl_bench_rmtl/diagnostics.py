@@ -19,8 +19,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
-from scipy.stats import spearmanr
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rmtl_bench.contracts import Diagnostic, SplitRows
@@ -97,11 +98,26 @@ def _best_action_correlation(critics: Critics, rows: SplitRows, optimum: Tensor,
     truth = optimum[some].cpu()
     # Where either is the same everywhere, no rank means anything.
     return [
-        float(spearmanr(best[:, k], truth[:, k]).statistic)
+        rank_correlation(best[:, k].numpy(), truth[:, k].numpy())
         if _varies(best[:, k]) and _varies(truth[:, k])
         else math.nan
         for k in range(best.shape[1])
     ]
+
+
+def rank_correlation(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    """Return Spearman's correlation of two arrays [N], neither of which is the same everywhere.
+
+    By hand, since importing scipy.stats would take as long as a small run.
+    """
+    return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
+
+
+def _ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return ranks from 1, equal values sharing their mean one."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(count)
+    return (last - (count - 1) / 2)[place]
 
 
 def _varies(values: Tensor) -> bool:

@@ -7,12 +7,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from torch.nn import functional as F
 
 from rmtl_bench.contracts import Task
 from rmtl_bench_rmtl.actor_critic import ActorCritic
-from rmtl_bench_rmtl.diagnostics import GRID, critic_diagnostics, weight_diagnostics
+from rmtl_bench_rmtl.diagnostics import GRID, critic_diagnostics, rank_correlation, weight_diagnostics
 from rmtl_bench_rmtl.rmtl import RMTL
 
 INSIDE, END, CUT = 0, 1, 2
@@ -289,3 +291,11 @@ def test_to_diagnose_changes_nothing(method, training, make_trainer):
     assert not frozen.requires_grad
     assert [d[:2] for d in first] == [d[:2] for d in second]
     assert [d.value for d in first] == pytest.approx([d.value for d in second], rel=0, abs=0, nan_ok=True)
+
+
+@given(st.lists(st.integers(0, 5), min_size=3, max_size=40), st.randoms(use_true_random=False))
+def test_the_rank_correlation_is_scipys(values, random):
+    other = [random.randrange(4) + value // 2 for value in values]
+    assume(len(set(values)) > 1 and len(set(other)) > 1)
+    expected = spearmanr(values, other).statistic
+    assert rank_correlation(np.array(values, float), np.array(other, float)) == pytest.approx(expected, abs=1e-12)
