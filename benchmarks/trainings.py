@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -48,8 +49,9 @@ class Data:
         total = rows + 2 * held_out
         split = [rows / total, held_out / total, held_out / total]
         dataset = component(registry, "dataset", "simulated", rows=total, split=split, **parameters)
-        table = registry.find("dataset", "simulated").load()(**dataset.parameters).build(Path(), Path())
-        splits = (DeviceRows(table, name, torch.device(device)) for name in ("train", "valid", "test"))
+        with TemporaryDirectory() as scratch:
+            table = registry.find("dataset", "simulated").load()(**dataset.parameters).build(Path(), Path(scratch))
+            splits = [DeviceRows(table, name, torch.device(device)) for name in ("train", "valid", "test")]
         return cls(dataset, table, *splits)
 
 

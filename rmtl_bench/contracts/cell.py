@@ -11,7 +11,7 @@ from typing import Any
 STATUSES = ("ok", "failed", "diverged", "killed")
 """How a run can end: ``failed`` by an exception, ``diverged`` by a value that is not finite, ``killed``."""
 
-IDENTITY_FORMAT = 1
+IDENTITY_FORMAT = 2
 """Raised when the trainer's arithmetic changes, so that old runs are not taken for new ones."""
 
 

@@ -8,9 +8,10 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from rmtl_bench.contracts.batch import Batch
+from rmtl_bench.contracts.dropout import relu_dropout
+from rmtl_bench.contracts.lookup import lookup
 from rmtl_bench.contracts.schema import Schema
 
 
@@ -39,7 +40,7 @@ class FieldEmbedding(nn.Module):
         """Return the concatenated vectors [B, width]."""
         parts = []
         if self.table is not None:
-            parts.append(F.embedding(batch.categorical + self.offsets, self.table).flatten(1))
+            parts.append(lookup(self.table, batch.categorical + self.offsets).flatten(1))
         if self.numerical is not None:
             parts.append(self.numerical(batch.numerical))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
@@ -74,7 +75,7 @@ class ParallelMLP(nn.Module):
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = self._linear(x, weight, bias)
             if layer < self.activated:
-                x = F.dropout(F.relu(x), self.dropout, self.training)
+                x = relu_dropout(x, self.dropout, self.training)
         return x if x.dim() == 3 else x.expand(self.count, *x.shape)
 
     def _linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

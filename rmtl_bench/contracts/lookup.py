@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+
 def lookup(table: Tensor, index: Tensor) -> Tensor:
     """Return the rows [..., d] of ``table`` [V, d] at the positions ``index`` [...], int32 or int64.
 
@@ -17,7 +18,7 @@ def lookup(table: Tensor, index: Tensor) -> Tensor:
     """
     if table.device.type != "cpu":
         return F.embedding(index, table)
-    rows: Tensor = _Lookup.apply(table, index.long())
+    rows: Tensor = _Lookup.apply(table, index.long())  # type: ignore[no-untyped-call]
     return rows
 
 
@@ -44,10 +45,7 @@ class _Lookup(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, int | None], table: Tensor, index: Tensor) -> tuple[Tensor, int]:
         """Stacked tables are one table, whose rows follow each other."""
-        if in_dims[1] is None:
-            index = index.expand(info.batch_size, *index.shape)
-        else:
-            index = index.movedim(in_dims[1], 0)
+        index = index.expand(info.batch_size, *index.shape) if in_dims[1] is None else index.movedim(in_dims[1], 0)
         if in_dims[0] is None:
             return _Lookup.apply(table, index), 0  # type: ignore[no-untyped-call]
         stacked = table.movedim(in_dims[0], 0)

@@ -38,8 +38,12 @@ class ModuleStack:
         self.uses_torch_dropout = False
         self.was_trained = False
         first = {id(own): name for name, own in modules[0].named_parameters()}
-        # A parameter that a module has under two names is one leaf with two names.
-        self.names = {name: first[id(own)] for name, own in modules[0].named_parameters(remove_duplicate=False)}
+        # A parameter that two parts have is one leaf with two names; a part in two places is exchanged in one of them.
+        self.names = {
+            f"{path}.{name}".lstrip("."): first[id(own)]
+            for path, part in modules[0].named_modules()
+            for name, own in part.named_parameters(recurse=False, remove_duplicate=False)
+        }
         stacked = _stacked([dict(module.named_parameters()) for module in modules])
         self.parameters = {
             name: nn.Parameter(stacked[name], requires_grad=own.requires_grad)

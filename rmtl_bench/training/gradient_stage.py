@@ -14,6 +14,7 @@ from rmtl_bench.contracts.errors import PluginError, UsageError
 from rmtl_bench.contracts.optimizers import SGD
 from rmtl_bench.contracts.side_by_side import StageGroup
 from rmtl_bench.contracts.spans import span
+from rmtl_bench.contracts.stack import NotStackableError
 from rmtl_bench.contracts.stage import StepReport
 from rmtl_bench.contracts.weighting import GradientWeighting, TaskLosses
 from rmtl_bench.training.backbone_stage import BackboneStage, BackboneStages, task_losses
@@ -222,9 +223,18 @@ def task_jacobians(losses: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def stacked_jacobians(losses: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return, for each stacked tensor [S, ...], the gradients [S, K, n] of the losses [S, K] on it."""
+    """Return, for each stacked tensor [S, ...], the gradients [S, K, n] of the losses [S, K] on it.
+
+    Raises :class:`NotStackableError` where there is none at all: ``vmap`` returns a copy of what its operations have
+    stacked along another axis than the first, as convolutions do, and of the copy no loss is a function.
+    """
     with span("backward"):
         of_tasks = losses.sum(0)
-        rows = [torch.autograd.grad(loss, tensors, retain_graph=True, materialize_grads=True) for loss in of_tasks]
-        columns = zip(*rows, strict=True)
+        rows = [torch.autograd.grad(loss, tensors, retain_graph=True, allow_unused=True) for loss in of_tasks]
+        if all(gradient is None for row in rows for gradient in row):
+            raise NotStackableError("no loss depends on the representation that vmap returns")
+        columns = [
+            [torch.zeros_like(tensor) if gradient is None else gradient for gradient in column]
+            for tensor, column in zip(tensors, zip(*rows, strict=True), strict=True)
+        ]
         return [torch.stack([gradient.flatten(1).to(losses) for gradient in column], 1) for column in columns]

@@ -55,3 +55,14 @@ def test_initialisation_has_the_spread_of_a_linear_layer() -> None:
     torch.manual_seed(0)
     weight = ParallelMLP(8, 64, (64,), dropout=0.0).weights[0]
     assert abs(weight.std() - nn.Linear(64, 64 * 8).weight.std()) < 0.002
+
+
+def test_perceptrons_drop_out_in_training_and_only_there() -> None:
+    torch.manual_seed(0)
+    parallel = ParallelMLP(2, 4, (500,), dropout=0.3)
+    x = torch.randn(40, 4)
+    kept = parallel.eval()(x)
+    assert torch.equal(parallel(x), kept)
+    dropped = (parallel.train()(x) == 0) & (kept > 0)
+    assert abs(dropped.sum() / (kept > 0).sum() - 0.3) < 0.03
+    torch.testing.assert_close(parallel(x).max(), kept.max() / 0.7, rtol=1e-2, atol=0)

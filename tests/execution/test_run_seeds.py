@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from rmtl_bench.contracts.cell import Cell, Component
 from rmtl_bench.execution import DataSources
 from rmtl_bench.execution import run_seeds as module
-from rmtl_bench.execution.run_cell import run_cell
+from rmtl_bench.execution.kept import write_kept
+from rmtl_bench.execution.run_cell import RunOfCell, run_cell
 from rmtl_bench.execution.run_seeds import SeedToRun, even_parts, is_out_of_memory, run_seeds
 from rmtl_bench.plugins import load_plugins
+from rmtl_bench.training import backbone_stage
 from rmtl_bench.training.streams import Streams
 
 TRAINER = {
@@ -278,8 +280,6 @@ def little_memory(monkeypatch):
     """A device whose memory suffices for so many seeds."""
 
     def little(most, error):
-        from rmtl_bench.training import backbone_stage
-
         mapped = backbone_stage.map_stacked
 
         def map_stacked(function, stacks, *arguments, **options):
@@ -336,12 +336,12 @@ def test_what_is_a_want_of_memory(error, is_memory):
 def test_a_run_whose_source_is_missing_fails_alone(size, runs, tmp_path):
     heirs = [dataclasses.replace(cell, source="s") for cell in runs.cells(4, "toy-heir", builds_on="plain")]
     kept = tmp_path / "kept"
-    from rmtl_bench.execution.kept import write_kept
-
     write_kept(kept, {"weights": torch.tensor([0.5, 1.5])})
     ends = runs.side_by_side(heirs, size, [None, kept, kept, kept])
     assert ends[0].result is None
     assert "StoreError: what the source run s kept was not given" in ends[0].error
+    # Passes of two: the second is left alone.
+    assert ("seeds_side_by_side" in ends[1].result.facts) == (size == 4)
     assert [end.result.error for end in ends[1:]] == [""] * 3
     for end, cell in zip(ends[1:], heirs[1:], strict=True):
         _same(end.result, run_cell(cell, runs.table, runs.registry, "cpu", lambda record: None, kept))
@@ -382,8 +382,6 @@ def test_a_seed_that_diverges_is_a_result_with_its_traceback(runs):
 
 
 def test_a_run_that_cannot_be_concluded_fails_alone(runs, monkeypatch):
-    from rmtl_bench.execution.run_cell import RunOfCell
-
     conclude = RunOfCell.conclude
 
     def broken(self, error, seconds):

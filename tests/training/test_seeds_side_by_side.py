@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -110,6 +112,32 @@ def test_each_seed_has_the_numbers_that_it_has_alone(method, both, toy, wide):
     _, joint = both(lambda seed: getattr(toy, method)(wide.schema.tasks))
     assert [trainer.history.warnings for trainer in joint] == [[]] * SEEDS
     assert len({trainer.history.epochs["value"][0] for trainer in joint}) == SEEDS
+
+
+class _ByRow(LossWeighting):
+    """Weighs each row by a draw, and each task by a parameter under a step size of its own."""
+
+    learning_rate = 0.05
+
+    def __init__(self, tasks):
+        super().__init__(tasks)
+        self.scale = nn.Parameter(torch.zeros(len(self.tasks)))
+
+    def combine(self, losses, logits, batch):
+        drawn = torch.rand(losses.per_sample.shape, generator=self.generator)
+        weights = drawn * (-self.scale).exp()
+        return Weighted((losses.mean(weights) + self.scale).sum(), weights.detach())
+
+
+def test_weights_and_parameters_of_a_weighting_are_each_seeds_own(both, wide):
+    mask = np.random.default_rng(0).random(wide.labels.shape) < 0.8
+    masked = dataclasses.replace(wide, label_mask=mask, labels=(wide.labels * mask).astype(np.float32))
+    solo, joint = both(lambda seed: _ByRow(wide.schema.tasks), data=masked)
+    for one, other in zip(solo, joint, strict=True):
+        torch.testing.assert_close(other.weighting.scale, one.weighting.scale, rtol=0, atol=1e-5)
+        for quantile in ("q05", "q95"):
+            assert other.history.weights[quantile] == pytest.approx(one.history.weights[quantile], rel=1e-4)
+    assert len({tuple(trainer.weighting.scale.tolist()) for trainer in joint}) == SEEDS
 
 
 def test_the_same_pass_twice_is_the_same_to_the_bit(seeds_of, toy, wide):
@@ -500,6 +528,30 @@ def test_running_statistics_are_each_seeds_own(settings, both, toy, wide):
         assert other.backbone.norm.num_batches_tracked == one.backbone.norm.num_batches_tracked > 0
     means = torch.stack([trainer.backbone.norm.running_mean for trainer in joint])
     assert not torch.equal(means[0], means[1])
+
+
+class _Convolved(Backbone):
+    """Its shared representation is what a convolution returns, of which vmap returns a copy."""
+
+    def __init__(self, schema):
+        super().__init__(schema)
+        self.embedding = FieldEmbedding(schema, 4)
+        self.convolution = nn.Conv1d(1, 2, 3, bias=False)
+        self.heads = nn.Linear(2 * (self.embedding.width - 2), len(schema.tasks))
+
+    def forward(self, batch):
+        return self.represent(batch)[0]
+
+    def represent(self, batch):
+        representation = self.convolution(self.embedding(batch).unsqueeze(1))
+        return self.heads(torch.tanh(representation.flatten(1))), representation
+
+
+def test_a_representation_that_is_a_copy_is_not_taken_for_one_without_gradient(both, seeds_of, toy, wide):
+    both(lambda seed: toy.Equal(wide.schema.tasks), backbone=_Convolved)
+    trainers = seeds_of(lambda seed: toy.MGDA(wide.schema.tasks, scope="representation"), backbone=_Convolved)
+    with pytest.raises(NotStackableError, match="no loss depends on the representation that vmap returns"):
+        SeedsSideBySide(trainers).run()
 
 
 def test_frozen_parameters_stay_frozen(both, toy, wide):

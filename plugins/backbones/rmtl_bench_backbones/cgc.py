@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from rmtl_bench.contracts import ParallelMLP, Schema
 from rmtl_bench_backbones.embedding_backbone import EmbeddingBackbone
-from rmtl_bench_backbones.parts import Gates, logits_of, need_widths
+from rmtl_bench_backbones.parts import Gates, logits_of, mixture_of, need_widths
 
 
 class CGC(EmbeddingBackbone):
@@ -55,7 +54,7 @@ class CGC(EmbeddingBackbone):
         own = self.task_experts(x).unflatten(0, (-1, self.sizes[0]))
         common = self.shared_experts(x)
         to_own, to_common = self.gates(x).split(self.sizes, dim=2)
-        mixed = torch.einsum("kbe,kebh->kbh", to_own, own) + torch.einsum("kbe,ebh->kbh", to_common, common)
+        mixed = mixture_of(to_own, own.transpose(1, 2)) + mixture_of(to_common, common.transpose(0, 1))
         return logits_of(self.towers, mixed), common
 
     def shared_parameters(self) -> list[nn.Parameter]:

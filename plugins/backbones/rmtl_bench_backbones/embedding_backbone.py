@@ -36,6 +36,8 @@ class EmbeddingBackbone(Backbone):
     Raises :class:`UsageError` for an unknown interaction.
     """
 
+    capturable = True
+
     def __init__(self, schema: Schema, embedding_dim: int, interaction: str = "mlp", cross_layers: int = 2) -> None:
         super().__init__(schema)
         if interaction not in INTERACTIONS:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rmtl_bench.contracts import ParallelMLP, Schema, UsageError
+from rmtl_bench.contracts.dropout import dropout
 from rmtl_bench_backbones.embedding_backbone import EmbeddingBackbone
-from rmtl_bench_backbones.parts import Gates, logits_of, need_widths
+from rmtl_bench_backbones.parts import Gates, logits_of, mixture_of, need_widths
 
 
 def groups_of(schema: Schema, groups: Sequence[int] = ()) -> list[int]:
@@ -107,10 +108,12 @@ class Experts(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs [count, B, H]."""
         x = self.feature_gate(x)
-        for weight, bias in zip(self.weights[:-1], self.biases, strict=True):
-            x = F.dropout(F.silu(torch.baddbmm(bias, x, weight)), self.dropout, self.training)
-        x = self.normalisation(torch.bmm(x, self.weights[-1]))
-        return F.dropout(F.silu(x), self.dropout, self.training)
+        # Not a slice: of a list of parameters, it makes new ones where seeds train side by side.
+        *hidden, last = self.weights
+        for weight, bias in zip(hidden, self.biases, strict=True):
+            x = dropout(F.silu(torch.baddbmm(bias, x, weight)), self.dropout, self.training)
+        x = self.normalisation(torch.bmm(x, last))
+        return dropout(F.silu(x), self.dropout, self.training)
 
 
 class ExpertsOfEach(nn.Module):
@@ -153,13 +156,12 @@ class MetaLevel(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the groups' representations [G, B, H] and the shared one [B, H] of x [B, I]."""
-        common, own = self.shared_experts(x), self.group_experts(x)
-        groups, _, each, _ = own.shape
-        to_common, to_own = self.group_gates(x).split([len(common), each], dim=2)
-        by_group = torch.einsum("gbs,sbh->gbh", to_common, common)
-        by_group = by_group + torch.einsum("gbe,gbeh->gbh", to_own + self.group_self_gates(x), own)
-        to_common, to_all = self.shared_gate(x).squeeze(0).split([len(common), groups * each], dim=1)
-        shared = torch.einsum("bs,sbh->bh", to_common + self.shared_self_gate(x).squeeze(0), common)
+        common, own = self.shared_experts(x).transpose(0, 1), self.group_experts(x)
+        count, (groups, _, each, _) = common.shape[1], own.shape
+        to_common, to_own = self.group_gates(x).split([count, each], dim=2)
+        by_group = mixture_of(to_common, common) + mixture_of(to_own + self.group_self_gates(x), own)
+        to_common, to_all = self.shared_gate(x).squeeze(0).split([count, groups * each], dim=1)
+        shared = mixture_of(to_common + self.shared_self_gate(x).squeeze(0), common)
         return by_group, shared + torch.einsum("bge,gbeh->bh", to_all.unflatten(1, (groups, each)), own)
 
 
@@ -201,8 +203,8 @@ class TaskLevel(nn.Module):
         of_task = self.task_experts(features)
         seen = torch.cat((features, shared.expand_as(features)), dim=2)
         to_common, to_group, to_own = self.gates(seen).split(self.sizes, dim=2)
-        tasks = torch.einsum("kbs,sbh->kbh", to_common, common) + torch.einsum("kbe,kbeh->kbh", to_group, of_group)
-        return tasks + torch.einsum("kbe,kbeh->kbh", to_own + self.self_gates(seen), of_task), common
+        tasks = mixture_of(to_common, common.transpose(0, 1)) + mixture_of(to_group, of_group)
+        return tasks + mixture_of(to_own + self.self_gates(seen), of_task), common
 
 
 class HoME(EmbeddingBackbone):

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from rmtl_bench.contracts import ParallelMLP, UsageError
 
+_SMALL_PRODUCT = 400
+"""torch multiplies a batch of matrices on a CPU number by number if each takes fewer multiplications."""
+
 
 class Gates(nn.Module):
     """``count`` gates: each the softmax of a linear layer without bias, as the papers of MMoE and PLE write it.
@@ -26,6 +29,17 @@ class Gates(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the mixing weights [count, B, choices]."""
         return torch.matmul(x, self.weight).softmax(dim=-1)
+
+
+def mixture_of(weights: Tensor, experts: Tensor) -> Tensor:
+    """Return mixtures of experts, sum_e weights[..., e] experts[..., e, :].
+
+    From weights [K, B, E], or [B, E], and experts [K, B, E, H], each gate's own, or [B, E, H], the same for all gates.
+    """
+    gates = 1 if weights.dim() < experts.dim() else len(weights)
+    if gates * experts.shape[-2] * experts.shape[-1] < _SMALL_PRODUCT:
+        return (weights.unsqueeze(-1) * experts).sum(-2)
+    return torch.einsum("...e,...eh->...h", weights, experts)
 
 
 def logits_of(towers: ParallelMLP, x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rmtl_bench.contracts import ParallelMLP, Schema
 from rmtl_bench_backbones.embedding_backbone import EmbeddingBackbone
-from rmtl_bench_backbones.parts import Gates, logits_of, need_widths
+from rmtl_bench_backbones.parts import Gates, logits_of, mixture_of, need_widths
 
 
 class Level(nn.Module):
@@ -40,12 +40,12 @@ class Level(nn.Module):
         own = self.task_experts(tasks).unflatten(2, (task_experts, -1))
         common = self.shared_experts(shared).squeeze(0).unflatten(1, (shared_experts, -1))
         to_own, to_common = self.task_gates(tasks).split(self.sizes, dim=2)
-        mixed = torch.einsum("kbe,kbeh->kbh", to_own, own) + torch.einsum("kbe,beh->kbh", to_common, common)
+        mixed = mixture_of(to_own, own) + mixture_of(to_common, common)
         if self.shared_gate is None:
             return mixed, common
         to_all, to_common = self.shared_gate(shared).squeeze(0).split([len(own) * task_experts, shared_experts], dim=1)
         to_all = to_all.unflatten(1, (-1, task_experts))
-        return mixed, torch.einsum("bke,kbeh->bh", to_all, own) + torch.einsum("be,beh->bh", to_common, common)
+        return mixed, torch.einsum("bke,kbeh->bh", to_all, own) + mixture_of(to_common, common)
 
 
 class PLE(EmbeddingBackbone):

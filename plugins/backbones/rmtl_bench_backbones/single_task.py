@@ -20,6 +20,8 @@ class SingleTask(Backbone):
     the table between "single-task" models measure something else. ReLU, no batch normalisation.
     """
 
+    capturable = True
+
     def __init__(
         self,
         schema: Schema,

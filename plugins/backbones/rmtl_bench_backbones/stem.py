@@ -42,6 +42,8 @@ class STEM(Backbone):
     ``shared_parameters`` are those of the shared experts, whose outputs [S, B, H] are the shared representation.
     """
 
+    capturable = True
+
     def __init__(
         self,
         schema: Schema,

@@ -23,8 +23,8 @@ INFOS = rmtl_weightings()
 SCALAR = [(info.name, "") for info in INFOS if info.form == "loss"]
 SCOPED = [(info.name, scope) for info in INFOS if info.form == "gradient" for scope in info.parameters["scope"].choices]
 FEW = [("pcgrad", "shared"), ("graddrop", "representation"), ("modo", "all"), ("adatask", "all")]
-# Where rounding grows by default. sdmgrad: each of its twenty projected steps on a Gramian that is not symmetric stretches
-# it; a change of the entries by 1e-7 was seen to change weights by a tenth within two steps of a training. pbi: its penalty
+# Where rounding grows by default. sdmgrad: each of its twenty projected steps on a Gramian that is not symmetric
+# stretches it; a change by 1e-7 was seen to change weights by a tenth within two steps of a training. pbi: its penalty
 # has the direction in which the losses differ, a quotient of differences as small as 1e-3.
 TAMED = {"sdmgrad": {"steps": 2}, "pbi": {"penalty": 0.2}}
 
