@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -44,11 +43,12 @@ class _Trainer(Trainer):
 
 
 @pytest.fixture(scope="module")
-def data(registry, component):
+def data(registry, component, tmp_path_factory):
     """The data set, its schema and its splits: a million rows to train on, a thousand to judge by."""
     share = 1000 / (ROWS + 2000)
     dataset = component("dataset", "simulated", rows=ROWS + 2000, split=[1 - 2 * share, share, share])
-    table = registry.find("dataset", "simulated").load()(**dataset.parameters).build(Path(), Path())
+    scratch = tmp_path_factory.mktemp("data")
+    table = registry.find("dataset", "simulated").load()(**dataset.parameters).build(scratch, scratch)
     splits = [DeviceRows(table, split, torch.device("cpu")) for split in ("train", "valid")]
     assert abs(len(splits[0]) - ROWS) <= 2
     return dataset, table.schema, splits

@@ -24,6 +24,7 @@ not x is mapped. Under :func:`replica_generators` it is the one that the replica
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -109,10 +110,17 @@ def _scale(dropped: int) -> float:
     return _LEVELS / (_LEVELS - dropped)
 
 
+def _signed(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Note the function's signature on it: torch asks for it at every call, and to find it takes as long as a mask."""
+    function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return function
+
+
 class _Mask(torch.autograd.Function):
     """What x is multiplied by: 0 where dropped, else 1 / (1 - q). Stacked like ``seeds``, one mask each."""
 
     @staticmethod
+    @_signed
     def forward(seeds: Tensor, shape: tuple[int, ...], dtype: torch.dtype, dropped: int) -> Tensor:
         mask = torch.full((*seeds.shape, *shape), _scale(dropped), dtype=dtype)
         _drop(mask, seeds, dropped)
@@ -136,6 +144,7 @@ class _ReluDropout(torch.autograd.Function):
     """ReLU and dropout of x, the leading axes of which are those of ``seeds``: replicas, one mask each."""
 
     @staticmethod
+    @_signed
     def forward(x: Tensor, seeds: Tensor, dropped: int) -> Tensor:
         y = torch.clamp_min(x, 0.0, out=torch.empty(x.shape, dtype=x.dtype)).mul_(_scale(dropped))
         _drop(y, seeds, dropped)

@@ -49,8 +49,8 @@ class FieldEmbedding(nn.Module):
 class ParallelMLP(nn.Module):
     """``count`` multi-layer perceptrons of one shape, computed as batched matrix products.
 
-    Each has ReLU and dropout after every hidden layer; with ``output`` given, a last linear layer of that
-    width follows without activation. Every perceptron is initialised as ``nn.Linear`` would be.
+    Each has ReLU and dropout (``relu_dropout``) after every hidden layer; with ``output`` given, a last linear layer of
+    that width follows without activation. Every perceptron is initialised as ``nn.Linear`` would be.
     Input: float32 [B, I], the same for all, or [count, B, I], one each. Output: [count, B, O].
     """
 

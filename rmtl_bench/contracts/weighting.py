@@ -147,6 +147,12 @@ class Weighting(nn.Module, ABC):
 class LossWeighting(Weighting):
     """Turns per-sample losses into one scalar."""
 
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        # What an ancestor does for several seeds at once is no longer what this class does for one.
+        if "combine" in vars(cls) and "combine_side_by_side" not in vars(cls):
+            cls.combine_side_by_side = LossWeighting.__dict__["combine_side_by_side"]  # type: ignore[method-assign]
+
     @abstractmethod
     def combine(self, losses: TaskLosses, logits: Tensor, batch: Batch) -> Weighted:
         """Return the scalar to minimise, and the weights used, without gradient: [K], or [B, K] per sample.
@@ -162,6 +168,7 @@ class LossWeighting(Weighting):
 
         ``losses``, ``logits`` and ``batch`` are stacked [S, B, ...]. By default, every seed's weighting combines its
         own. Override it where one pass does for all what would be slow one after another; the numbers are the same.
+        A subclass that overrides :meth:`combine` alone has the default again.
         """
         each = [
             own.combine(losses.replica(place), logits[place], batch.replica(place))

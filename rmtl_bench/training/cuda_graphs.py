@@ -150,6 +150,9 @@ class GraphedSteps:
         return report
 
     def _record(self, rows: Tensor) -> None:
+        # The recorded step has gradients of its own: the last one's are given up first, not kept beside them.
+        for optimizer in self.eager.optimizers:
+            optimizer.zero_grad(set_to_none=True)
         try:
             self._recorded = self.recorder.record(lambda: self.eager(rows))
         except Exception as error:

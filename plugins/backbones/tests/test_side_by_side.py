@@ -116,8 +116,17 @@ def compare(seeds_of):
     return compare
 
 
-def test_each_seed_has_the_numbers_that_it_has_alone(variant, compare, make_schema):
-    name, parameters = variant
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        *((info.name, {}) for info in rmtl_backbones()),
+        # An interaction is the same part in every backbone that has one.
+        *((name, {"interaction": kind}) for name in ("shared-bottom", "home") for kind in ("dcn-v2", "deepfm")),
+        ("dselect-k", {"per_example": True}),
+    ],
+    ids=str,
+)
+def test_each_seed_has_the_numbers_that_it_has_alone(name, parameters, compare, make_schema):
     compare(table_of(make_schema(3, numerical=("price",))), name, {**parameters, "dropout": 0.0}, _Sum)
 
 
