@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rmtl_bench.contracts.batch import Batch
 from rmtl_bench.contracts.dropout import relu_dropout
-from rmtl_bench.contracts.lookup import lookup
+from rmtl_bench.contracts.lookup import KeptGradient, lookup
 from rmtl_bench.contracts.schema import Schema
 
 
@@ -31,6 +31,7 @@ class FieldEmbedding(nn.Module):
         starts = torch.tensor([0, *sizes[:-1]], dtype=torch.int32).cumsum(0, dtype=torch.int32)
         self.register_buffer("offsets", starts[: len(sizes)], persistent=False)
         self.table = nn.Parameter(torch.empty(sum(sizes), dim)) if sizes else None
+        self.kept = KeptGradient()
         self.numerical = nn.Linear(len(schema.numerical), dim) if schema.numerical else None
         self.width = dim * (len(sizes) + (1 if schema.numerical else 0))
         if self.table is not None:
@@ -40,7 +41,7 @@ class FieldEmbedding(nn.Module):
         """Return the concatenated vectors [B, width]."""
         parts = []
         if self.table is not None:
-            parts.append(lookup(self.table, batch.categorical + self.offsets).flatten(1))
+            parts.append(lookup(self.table, batch.categorical + self.offsets, self.kept).flatten(1))
         if self.numerical is not None:
             parts.append(self.numerical(batch.numerical))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

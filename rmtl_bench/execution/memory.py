@@ -5,9 +5,9 @@ from __future__ import annotations
 import ctypes
 import sys
 
-_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
-"""Parameters of glibc's ``mallopt`` (malloc.h)."""
-_MOST = 2**31 - 1
+_MMAP_MAX, _TRIM_THRESHOLD, _TOP_PAD = -4, -1, -2
+_SETTINGS = {_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 2**28}
+"""Parameters of glibc's ``mallopt`` (malloc.h), and their values: no mapping, no trimming, and growth by 256 MB."""
 
 
 def keep_freed_memory() -> bool:
@@ -23,4 +23,5 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    return all(mallopt(parameter, _MOST) == 1 for parameter in (_MMAP_THRESHOLD, _TRIM_THRESHOLD))
+    told = [mallopt(parameter, value) == 1 for parameter, value in _SETTINGS.items()]
+    return all(told)
