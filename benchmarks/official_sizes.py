@@ -51,7 +51,9 @@ def random_data(registry: Registry, name: str, rows: int, held_out: int, device:
             labels[:, task] *= labels[:, parent]
     table = SessionTable(
         schema=schema,
-        categorical=np.stack([random.integers(0, field.size, total, dtype=np.int32) for field in schema.categorical], 1),
+        categorical=np.stack(
+            [random.integers(0, field.size, total, dtype=np.int32) for field in schema.categorical], 1
+        ),
         numerical=random.standard_normal((total, len(schema.numerical)), dtype=np.float32),
         labels=labels,
         session=session,

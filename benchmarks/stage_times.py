@@ -6,6 +6,7 @@ some times and validated, in its order, on whatever rows there are: nothing is l
 
 from __future__ import annotations
 
+import gc
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -20,13 +21,16 @@ from benchmarks.trainings import BATCH, Data, make_trainer
 from rmtl_bench.contracts.side_by_side import StageGroup
 from rmtl_bench.contracts.stage import Stage
 from rmtl_bench.plugins import Registry
-from rmtl_bench.training.cuda_graphs import LEAST_STEPS, make_steps
+from rmtl_bench.training.cuda_graphs import LEAST_STEPS, CudaRecorder, make_steps
 from rmtl_bench.training.steps import EagerSteps, Steps
 from rmtl_bench.training.trainer import Trainer
 
 WARM_UP = 6
 """Steps before the clock: those that are taken one by one, the recording, and the first launch."""
 TURNS = 3
+
+_FAILED: list[torch.cuda.CUDAGraph] = []
+"""Recordings that broke off: torch's allocator may still refer to them."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,9 @@ class Measured:
     batches: Sequence[Tensor]
 
 
-def new_trainers(registry: Registry, data: Data, backbone: str, weighting: str, seeds: int, **given: Any) -> list[Trainer]:
+def new_trainers(
+    registry: Registry, data: Data, backbone: str, weighting: str, seeds: int, **given: Any
+) -> list[Trainer]:
     """Return trainers of several seeds, their parameters drawn on the data's device."""
     trainers = []
     for seed in range(seeds):
@@ -124,7 +130,9 @@ def _time_of(
 def _batches(trainer: Trainer, seeds: int) -> Sequence[Tensor]:
     orders = [torch.randperm(len(trainer.train)) for _ in range(seeds)]
     order = (orders[0] if seeds == 1 else torch.stack(orders)).to(trainer.device)
-    return [rows for rows in order.split(trainer.settings.batch_size, -1) if rows.shape[-1] == trainer.settings.batch_size]
+    return [
+        rows for rows in order.split(trainer.settings.batch_size, -1) if rows.shape[-1] == trainer.settings.batch_size
+    ]
 
 
 def _seconds_of_a_step(steps: Steps, batches: Sequence[Tensor], count: int, device: torch.device) -> float:
@@ -140,6 +148,15 @@ def _seconds_of_a_step(steps: Steps, batches: Sequence[Tensor], count: int, devi
     wait(device)
     a_turn = max(1, count // TURNS)
     return statistics.median(seconds(lambda: take(a_turn), device) / a_turn for _ in range(TURNS))
+
+
+def free_memory() -> None:
+    """Give back what the last trainings held on a GPU, and let the next ones be recorded whatever became of them."""
+    _FAILED.extend(CudaRecorder.failed)
+    CudaRecorder.failed.clear()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def training_rows(batches: int = 12) -> int:
