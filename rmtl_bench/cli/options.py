@@ -24,7 +24,7 @@ PROTOCOLS = ("paired-t", "wilcoxon", "sign-flip", "rmtl-paper")
 """The protocols of :mod:`rmtl_bench.statistics`; named here too, for the same reason."""
 
 
-class NumberOrAuto(click.ParamType[int]):
+class NumberOrAuto(click.ParamType):  # type: ignore[type-arg]  # a generic class from click 8.4 on alone
     """A whole number from 1, or ``auto``, which is 0."""
 
     name = "auto|N"

@@ -145,7 +145,7 @@ def test_spans_are_no_operations_that_a_graph_could_not_repeat():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_profile_of_recorded_steps_changes_no_number_and_sees_the_device(make_trainer, tmp_path):
+def test_a_profile_on_a_gpu_changes_no_number_and_sees_the_device(make_trainer, tmp_path):
     profile = Profile(torch.device("cuda"))
     settings = {"device": "cuda", "batch_size": 7}
     plain, profiled = make_trainer(**settings), make_trainer(**settings)
@@ -155,5 +155,5 @@ def test_a_profile_of_recorded_steps_changes_no_number_and_sees_the_device(make_
     for one, other in zip(plain.backbone.parameters(), profiled.backbone.parameters(), strict=True):
         assert torch.equal(one, other)
     assert profile.trouble == ""
-    assert profile.counts["step"] > profile.counts["forward"] > 0
+    assert profile.counts["forward"] >= profile.counts["step"] > 0
     assert any(event.get("cat") == "kernel" for event in read_trace(profile, tmp_path))
