@@ -1,9 +1,9 @@
 """Seeds side by side against the same trainings one after another, at small sizes, on one thread (or the GPU).
 
 Whole trainings: steps, validation after each epoch, early stopping; dropout off, so that the two have the same numbers.
-One after another and side by side by turns, on the same data. Asserted on the CPU: eight seeds of a model that is bound
-by the start of its operations take at most half the time. MMoE and PLE are bound by their products even at these sizes,
-and gain little on a CPU: their ratios are shown, and ``--seeds-per-pass auto`` decides by them.
+One after another and side by side by turns, on the same data. Asserted on the CPU: eight seeds of shared-bottom take at
+most half the time. The more a model is bound by its products, the less it gains: ESMM and single-task, two networks
+each, somewhat less, MMoE and PLE next to nothing. Their ratios are shown; ``--seeds-per-pass auto`` decides by them.
 """
 
 from __future__ import annotations
@@ -89,19 +89,17 @@ def test_seeds(benchmark, make, seeds, gpu_or_cpu):
     report(benchmark, f"{seeds} seeds", {"ratio to one after another": found})
 
 
-@pytest.mark.parametrize("backbone", ["single-task", "shared-bottom", "esmm"])
-def test_eight_seeds_take_half_the_time(benchmark, make, backbone, gpu_or_cpu):
+@pytest.mark.parametrize("backbone", ["shared-bottom", "single-task", "esmm", "mmoe", "ple"])
+def test_eight_seeds_by_backbone(benchmark, make, backbone, gpu_or_cpu):
     benchmark.group = f"eight seeds side by side by backbone, fixed weights, {gpu_or_cpu}"
     found = _ratio(benchmark, make, backbone, EIGHT, backbone)
-    bound = {"ratio to one after another": HALF} if gpu_or_cpu == "cpu" else {}
-    report(benchmark, backbone, {"ratio to one after another": found}, at_most=bound)
-
-
-@pytest.mark.parametrize("backbone", ["mmoe", "ple"])
-def test_eight_seeds_of_models_bound_by_products(benchmark, make, backbone, gpu_or_cpu):
-    benchmark.group = f"eight seeds side by side by backbone, fixed weights, {gpu_or_cpu}"
-    found = _ratio(benchmark, make, backbone, EIGHT, backbone, turns=3)
-    report(benchmark, backbone, {"ratio to one after another": found})
+    promised = gpu_or_cpu == "cpu" and backbone == "shared-bottom"
+    report(
+        benchmark,
+        backbone,
+        {"ratio to one after another": found},
+        at_most={"ratio to one after another": HALF} if promised else {},
+    )
 
 
 @pytest.mark.parametrize("weighting", ["uncertainty", "dwa", "random", "famo", "pcgrad", "mgda", "rmtl"])

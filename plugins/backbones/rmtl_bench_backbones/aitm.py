@@ -95,4 +95,5 @@ class AITM(EmbeddingBackbone):
             return None
         probabilities = logits.sigmoid().unbind(1)
         excess = [(probabilities[task] - probabilities[parent]).relu().mean() for task, parent in pairs]
-        return self.calibrator * torch.stack(excess).sum()
+        # Weighted before the sum: under vmap, torch converts a number that meets a single element on the CPU.
+        return (self.calibrator * torch.stack(excess)).sum()

@@ -67,7 +67,8 @@ class ESCM2(ESMM):
         if not pairs:
             return None
         risks = [self._counterfactual_risk(child, parent, logits, batch) for child, parent in pairs]
-        return self.counterfactual_weight * torch.stack(risks).sum()
+        # Weighted before the sum: under vmap, torch converts a number that meets a single element on the CPU.
+        return (self.counterfactual_weight * torch.stack(risks)).sum()
 
     def _counterfactual_risk(self, child: int, parent: int, logits: Tensor, batch: Batch) -> Tensor:
         conditional = conditional_logit(logits[:, child], logits[:, parent])

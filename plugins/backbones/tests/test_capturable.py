@@ -34,6 +34,22 @@ def test_forward_and_backward_pass_stay_on_the_device(device, variant, make_sche
     assert all(parameter.grad is not None for parameter in model.parameters() if parameter.requires_grad)
 
 
+def test_penalties_of_several_seeds_stay_on_the_device(variant, make_schema, make_batch, make_model):
+    name, parameters = variant
+    schema = make_schema(3, numerical=("price",))
+    model = make_model(name, schema, **parameters, dropout=0.0).to(META).train()
+    batch = moved(make_batch(schema), META)
+    logits = torch.empty(2, len(batch), 3, device=META, requires_grad=True)
+
+    def penalty(of_seed):
+        found = model.penalty(of_seed, batch)
+        return of_seed.sum() if found is None else found
+
+    with DeviceOperations(META) as operations:
+        torch.func.vmap(penalty)(logits).sum().backward()
+    assert operations.found == []
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_recorded_pass_has_the_numbers_of_an_eager_one(variant, make_schema, make_batch, make_model):
