@@ -13,7 +13,8 @@ import torch
 from rmtl_bench.execution.memory import keep_freed_memory
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
-for _ in range(3):
+# Until then the heap may still be growing.
+for _ in range(20):
     torch.ones(20_000_000)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(5):
