@@ -9,6 +9,7 @@ import click
 
 from rmtl_bench.cli.catalogue import entry_json, filled, kind_named, print_json
 from rmtl_bench.cli.options import debug_option, json_option, plugin_option
+from rmtl_bench.contracts.wording import printable
 from rmtl_bench.plugins import Registry, load_plugins
 
 
@@ -19,7 +20,7 @@ from rmtl_bench.plugins import Registry, load_plugins
 @plugin_option
 @debug_option
 def command(kind: str, name: str, as_json: bool, plugin_files: tuple[Path, ...]) -> None:
-    """Show one backbone, weighting, dataset, metric or suite."""
+    """Show one backbone, weighting, dataset, metric, executor or suite."""
     registry = load_plugins(plugin_files).registry
     wanted = kind_named(kind)
     data = _suite(registry, name) if wanted == "suite" else entry_json(registry.find(wanted, name), registry)
@@ -29,14 +30,15 @@ def command(kind: str, name: str, as_json: bool, plugin_files: tuple[Path, ...])
     parameters = data.pop("parameters", {})
     for key, value in data.items():
         if value not in ("", [], {}, None):
-            click.echo(f"{key + ':':<18}{_plain(value)}")
+            click.echo(printable(f"{key + ':':<18}{_plain(value)}"))
     if parameters:
         from tabulate import tabulate
 
         rows = [
             (key, *(filled(_plain(p[what])) for what in ("default", "takes", "help"))) for key, p in parameters.items()
         ]
-        click.echo("\n" + tabulate(rows, headers=("parameter", "default", "takes", "meaning"), disable_numparse=True))
+        shown = tabulate(rows, headers=("parameter", "default", "takes", "meaning"), disable_numparse=True)
+        click.echo(printable(f"\n{shown}"))
 
 
 def _suite(registry: Registry, name: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import click
 
 from rmtl_bench.cli.catalogue import entry_json, kind_named, origin_json, print_json, warn_of_broken
 from rmtl_bench.cli.options import debug_option, json_option, plugin_option
+from rmtl_bench.contracts.wording import printable
 from rmtl_bench.plugins import Registry, load_plugins
 
 
@@ -18,7 +19,7 @@ from rmtl_bench.plugins import Registry, load_plugins
 @plugin_option
 @debug_option
 def command(kind: str, as_json: bool, plugin_files: tuple[Path, ...]) -> None:
-    """List KIND: backbones, weightings, datasets, metrics or suites."""
+    """List KIND: backbones, weightings, datasets, metrics, executors or suites."""
     host = load_plugins(plugin_files)
     wanted = kind_named(kind)
     rows = _suites(host.registry) if wanted == "suite" else _entries(host.registry, wanted)
@@ -56,7 +57,7 @@ def _print(rows: list[dict[str, Any]], kind: str) -> None:
         )
         for row in rows
     ]
-    click.echo(tabulate(table, headers=("name", "summary", "from"), tablefmt="simple"))
+    click.echo(printable(tabulate(table, headers=("name", "summary", "from"), tablefmt="simple")))
 
 
 def _lack(row: dict[str, Any]) -> str:

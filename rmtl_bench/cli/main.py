@@ -12,6 +12,10 @@ import click
 
 from rmtl_bench.contracts.errors import RmtlBenchError, did_you_mean
 from rmtl_bench.contracts.version import __version__
+from rmtl_bench.contracts.wording import printable
+
+_LONGEST = 4_000
+"""The most characters of an error's message that are shown."""
 
 
 class Lazy(NamedTuple):
@@ -34,15 +38,17 @@ COMMANDS = {
     "diagnostics": Lazy("diagnostics", "Show what weightings say of themselves, and the weights they used."),
     "report": Lazy("report", "Write the report of a suite as one HTML file that opens offline and can be mailed."),
     "export": Lazy("export", "Write every score of a suite: one row a run, task and metric."),
-    "list": Lazy("listing", "List KIND: backbones, weightings, datasets, metrics or suites."),
-    "info": Lazy("info", "Show one backbone, weighting, dataset, metric or suite."),
+    "merge": Lazy("merge", "Copy the runs and plans of OTHER, a store or an archive of one, that the store lacks."),
+    "prune": Lazy("prune", "Show what can go from a store, and with --yes remove it."),
+    "list": Lazy("listing", "List KIND: backbones, weightings, datasets, metrics, executors or suites."),
+    "info": Lazy("info", "Show one backbone, weighting, dataset, metric, executor or suite."),
     "methods": Lazy(
         "methods",
         "Print a Markdown page on every weighting and backbone: papers, costs, parameters, where others differ.",
     ),
     "plugins": Lazy("plugins", "List the plugins found, broken ones included."),
     "data": Lazy("data", "Data sets: what exists, raw files, prepared tables."),
-    "db": Lazy("database", "Rebuild or query results.duckdb, the index of a store."),
+    "db": Lazy("database", "The store itself: check it, export it, rebuild or query its index."),
 }
 """The commands by name, in the order a user meets them."""
 
@@ -122,7 +128,9 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"error: {message}", err=True)
+    # Names and values in it come from files, which may be anybody's.
+    said = printable(message)
+    click.echo(f"error: {said if len(said) <= _LONGEST else said[:_LONGEST] + ' ...'}", err=True)
     sys.exit(code)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
+
+from rmtl_bench.contracts.wording import printable
 
 if TYPE_CHECKING:
     from rmtl_bench.report import Document
@@ -38,6 +41,45 @@ class NumberOrAuto(click.ParamType):  # type: ignore[type-arg]  # a generic clas
         if not (value.isascii() and value.isdigit() and int(value) > 0):
             self.fail(f"{value!r} is neither auto nor a whole number from 1", param, ctx)
         return int(value)
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # a generic class from click 8.4 on alone
+    """A time such as ``90``, ``90s``, ``30m`` or ``2h``, in seconds."""
+
+    name = "TIME"
+    _UNITS: ClassVar[dict[str, float]] = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds; fail with a line that says what is right."""
+        return _quantity(self, value, self._UNITS, "a time such as 90s, 30m or 2h", param, ctx)
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]  # a generic class from click 8.4 on alone
+    """An amount of memory such as ``512MB`` or ``4GB``, in bytes; GiB and MiB are powers of two."""
+
+    name = "SIZE"
+    _UNITS: ClassVar[dict[str, float]] = {"mb": 1e6, "gb": 1e9, "mib": 2**20, "gib": 2**30, "m": 1e6, "g": 1e9}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the bytes; fail with a line that says what is right."""
+        return int(_quantity(self, value, self._UNITS, "an amount of memory such as 512MB or 4GB", param, ctx))
+
+
+def _quantity(
+    kind: click.ParamType,  # type: ignore[type-arg]
+    value: Any,
+    units: Mapping[str, float],
+    right: str,
+    param: click.Parameter | None,
+    ctx: click.Context | None,
+) -> float:
+    """Return a number with its unit as a number of the smallest one."""
+    if isinstance(value, int | float):
+        return float(value)
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([a-zA-Z]*)", value, re.ASCII)
+    if match is None or match[2].lower() not in units or not float(match[1]):
+        kind.fail(f"{value!r} is not {right}", param, ctx)
+    return float(match[1]) * units[match[2].lower()]
 
 
 def debug_option(command: Command) -> Command:
@@ -168,6 +210,8 @@ def print_foreign(text: str) -> None:
 
 
 def warn_of_problems(refreshed: Refreshed) -> None:
-    """Say on stderr which folders of a store were passed over."""
+    """Say on stderr which folders of a store were passed over, and what else a refresh has to say."""
     for problem in refreshed.problems:
-        click.echo(f"warning: passed over: {problem.reason}", err=True)
+        click.echo(printable(f"warning: passed over: {problem.reason}"), err=True)
+    if refreshed.note:
+        click.echo(f"warning: {refreshed.note}", err=True)

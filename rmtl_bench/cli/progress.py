@@ -40,12 +40,30 @@ class _Progress:
     def run_finished(self, cell: Cell, outcome: Outcome) -> None:
         """A run was published."""
         self.done += 1
-        line = f"[{self.done}/{self.total}] {outcome.status:<8} {cell.label}  {outcome.seconds:.1f} s"
+        line = f"[{self.done}/{self.total}] {outcome.status:<11} {cell.label}  {outcome.seconds:.1f} s"
         self.say(f"{line}, {self.time_left()} left" if self.done < self.total else line)
         if outcome.error:
             self.say(f"    {reason(outcome.error)}")
         for text in outcome.warnings:
             self.warnings.setdefault(text, []).append(cell.label)
+
+    def run_lost(self, cell: Cell, reason: str) -> None:
+        """A run is made again."""
+        self.say(f"    {cell.label} is made again: {_first_line(reason)}")
+
+    def waiting_for(self, cell: Cell) -> None:
+        """Another command makes a run."""
+        self.say(f"    {cell.label} is being made by another command")
+
+    def made_elsewhere(self, cell: Cell, outcome: Outcome) -> None:
+        """Another command has made a run."""
+        self.done += 1
+        self.say(f"[{self.done}/{self.total}] {outcome.status:<11} {cell.label}  by another command")
+
+    def stopped(self, failures: int, left: int) -> None:
+        """Nothing more is run."""
+        runs = "run has" if failures == 1 else "runs have"
+        self.say(f"stopped: {failures} {runs} ended badly; {left} not made")
 
     def say_warnings(self) -> None:
         """Print what the runs warned of, each text once."""
@@ -62,6 +80,10 @@ class _Progress:
     def say(self, line: str) -> None:
         """Print a line."""
         raise NotImplementedError
+
+
+def _first_line(text: str) -> str:
+    return (text.splitlines() or [""])[0]
 
 
 class PlainProgress(_Progress):
@@ -117,6 +139,16 @@ class LiveProgress(_Progress):
         super().run_finished(cell, outcome)
         self._display.remove_task(self._running.pop(cell.run_id))
         self._display.update(self._all, completed=self.done, note=f"{self.time_left()} left")
+
+    def run_lost(self, cell: Cell, reason: str) -> None:
+        """Take the run's line away: it starts anew."""
+        super().run_lost(cell, reason)
+        self._display.remove_task(self._running.pop(cell.run_id))
+
+    def made_elsewhere(self, cell: Cell, outcome: Outcome) -> None:
+        """Move the bar."""
+        super().made_elsewhere(cell, outcome)
+        self._display.update(self._all, completed=self.done)
 
     def say(self, line: str) -> None:
         """Print a line above the display."""

@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rmtl_bench.cli.options import NumberOrAuto, debug_option, plugin_option, store_option, suite_options
+from rmtl_bench.cli.options import (
+    Duration,
+    NumberOrAuto,
+    Size,
+    debug_option,
+    plugin_option,
+    store_option,
+    suite_options,
+)
 
 if TYPE_CHECKING:
     from rmtl_bench.execution import RunStarter
+
+
+PROCESS = "process"
+"""The executor whose processes are got ready before all else; another one has its own ways."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,11 @@ class Choices:
     device: str
     precision: str
     retry: str
+    timeout: float | None
+    memory_limit: int | None
+    max_failures: int
+    executor: str
+    address: str | None
     data_dir: Path | None
     fetch: bool
     profile: bool
@@ -60,8 +77,21 @@ class Choices:
     help="float32, tf32 or bf16 in place of the suite's own; it is then called SUITE-NAME.",
 )
 @click.option(
-    "--retry", default="", metavar="STATUS,...", help="Run failed, diverged or killed runs again; 'all' for the three."
+    "--retry",
+    default="",
+    metavar="STATUS,...",
+    help="Run these again: failed, timeout, oom, diverged, skipped; 'all' for all of them.",
 )
+@click.option("--timeout", type=Duration(), metavar="TIME", help="Stop a run that takes longer, e.g. 30m or 2h.")
+@click.option(
+    "--memory-limit", type=Size(), metavar="SIZE", help="Stop a run whose process holds more memory, e.g. 4GB."
+)
+@click.option(
+    "--max-failures", type=click.IntRange(min=1), metavar="N", default=None, help="Stop all when N runs ended badly."
+)
+@click.option("--fail-fast", is_flag=True, help="Stop all when one run ended badly.")
+@click.option("--executor", default=PROCESS, show_default=True, help="Where to run: process, inline, ray, ...")
+@click.option("--address", metavar="auto|HOST:PORT", help="The cluster of the executor, where it has one.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where raw files lie (default: $RMTL_BENCH_DATA).")
 @click.option("--fetch", is_flag=True, help="Download the raw files that the suite's data sets lack.")
 @click.option("--profile", is_flag=True, help="Write down where the time of each run goes, with a trace.")
@@ -74,9 +104,14 @@ def command(**chosen: Any) -> int:
     from rmtl_bench.execution.pending import statuses_to_retry
     from rmtl_bench.execution.starter import RunStarter
 
-    choices = Choices(**chosen)
+    most, at_once = chosen.pop("max_failures"), chosen.pop("fail_fast")
+    if at_once and most not in (None, 1):
+        raise click.UsageError(f"--fail-fast means --max-failures 1; --max-failures {most} was given, too")
+    choices = Choices(**chosen, max_failures=1 if at_once else most or 0)
     check_device(choices.device)
     statuses_to_retry(choices.retry)
+    if choices.executor != PROCESS:
+        return _run(choices)
     if choices.dry_run:
         require_device(choices.device)
         return _run(choices)

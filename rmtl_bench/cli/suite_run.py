@@ -11,28 +11,31 @@ from collections.abc import Mapping, Sequence
 import click
 
 from rmtl_bench.cli.options import output_width, warn_of_problems
-from rmtl_bench.cli.progress import open_progress
+from rmtl_bench.cli.progress import LiveProgress, PlainProgress, open_progress
 from rmtl_bench.cli.run import Choices
 from rmtl_bench.contracts.cell import Cell
-from rmtl_bench.contracts.errors import DataError
+from rmtl_bench.contracts.errors import DataError, UsageError
+from rmtl_bench.contracts.executor import Executor
+from rmtl_bench.contracts.run_request import Limits
 from rmtl_bench.contracts.wording import duration
 from rmtl_bench.execution import (
     DataSources,
-    LocalExecutor,
     Options,
     RunStarter,
+    SuiteRunner,
     missing_cells,
     stored_plan,
     with_sources,
 )
-from rmtl_bench.plugins import PluginHost, Registry, load_plugins
-from rmtl_bench.store import Index, Store, save_plan
+from rmtl_bench.plugins import Registry, load_plugins
+from rmtl_bench.store import Attempt, Index, Store, save_plan
 from rmtl_bench.suites import Plan, Suite, datasets_of, expand, read_variant
 
 
 def run_suite(choices: Choices, starter: RunStarter | None = None) -> int:
     """Run what a suite lacks in a store, with processes from ``starter``; return the exit code of the command."""
     host = load_plugins(choices.plugin_files)
+    executor = _executor(choices, host.registry, starter)
     suite = read_variant(host.registry, choices.suite_name, sample=choices.sample, precision=choices.precision)
     sources = DataSources(host.registry, choices.data_dir)
     # The store is looked at first: a path that cannot be one should not cost the hashing of raw files.
@@ -42,7 +45,8 @@ def run_suite(choices: Choices, starter: RunStarter | None = None) -> int:
         _fetch_lacking(suite, host.registry, sources)
     plan = _expand(suite, host.registry, sources)
     cells = plan.only(choices.only)
-    statuses = _statuses(store)
+    attempts = _attempts(store)
+    statuses = {run_id: attempt.status for run_id, attempt in attempts.items()}
     pending = missing_cells(cells, statuses, choices.retry)
     _describe(plan, cells, pending, statuses, choices.retry)
     to_run = with_sources(pending, plan.sources, lambda run_id: _is_kept(store, run_id, statuses))
@@ -53,14 +57,37 @@ def run_suite(choices: Choices, starter: RunStarter | None = None) -> int:
     save_plan(store, stored_plan(plan))
     if to_run:
         store.clean_staging()
-        _run(host, sources, store, _options(choices), plan, to_run, starter)
+        runner = SuiteRunner(host, sources, store, progress := open_progress(), _options(choices), executor)
+        _run(runner, progress, plan, to_run, {run_id: attempt.attempt for run_id, attempt in attempts.items()})
         if choices.profile:
             _describe_profiles(store, to_run)
     return _conclude(store, suite, cells)
 
 
 def _options(choices: Choices) -> Options:
-    return Options(choices.device, choices.jobs, choices.threads, choices.seeds_per_pass, choices.profile)
+    return Options(
+        choices.device,
+        choices.jobs,
+        choices.threads,
+        choices.seeds_per_pass,
+        choices.profile,
+        Limits(choices.timeout, choices.memory_limit),
+        choices.max_failures,
+    )
+
+
+def _executor(choices: Choices, registry: Registry, starter: RunStarter | None) -> Executor:
+    """Return the executor that was named, told what was said of it."""
+    entry = registry.find("executor", choices.executor)
+    given = {} if choices.address is None else {"address": choices.address}
+    for name in given:
+        if name not in entry.info.parameters:
+            raise UsageError(f"executor {choices.executor!r} has no {name}, given as --{name} {given[name]}")
+    parameters = entry.info.resolve(given)
+    if starter is not None:
+        parameters["starter"] = starter
+    executor: Executor = entry.load()(**parameters)
+    return executor
 
 
 def _fetch_lacking(suite: Suite, registry: Registry, sources: DataSources) -> None:
@@ -84,12 +111,12 @@ def _expand(suite: Suite, registry: Registry, sources: DataSources) -> Plan:
         raise DataError(f"suite {suite.title_line} lacks data\n{error}{hint}") from error
 
 
-def _statuses(store: Store | None) -> dict[str, str]:
+def _attempts(store: Store | None) -> dict[str, Attempt]:
     if store is None:
         return {}
     index = Index(store)
     warn_of_problems(index.refresh())
-    return {run_id: attempt.status for run_id, attempt in index.latest().items()}
+    return index.latest()
 
 
 def _describe(
@@ -100,7 +127,9 @@ def _describe(
     for note in (*suite.notes, *(f"skipped {s.label}: {s.reason}" for s in plan.skipped)):
         click.echo(f"  {note}", err=True)
     ended_badly = Counter(statuses.get(run_id, "ok") for run_id in {cell.run_id for cell in cells})
-    del ended_badly["ok"]
+    # What was interrupted runs again anyway.
+    for status in ("ok", "interrupted"):
+        del ended_badly[status]
     if ended_badly and not retry:
         counts = ", ".join(f"{count} {status}" for status, count in sorted(ended_badly.items()))
         click.echo(f"  {counts} earlier: --retry {','.join(sorted(ended_badly))} runs them again", err=True)
@@ -126,19 +155,16 @@ def _list(cells: Sequence[Cell]) -> None:
 
 
 def _run(
-    host: PluginHost,
-    sources: DataSources,
-    store: Store,
-    options: Options,
+    runner: SuiteRunner,
+    progress: PlainProgress | LiveProgress,
     plan: Plan,
     cells: Sequence[Cell],
-    starter: RunStarter | None,
+    attempts: Mapping[str, int],
 ) -> None:
     begun = time.monotonic()
-    with open_progress() as progress:
-        executor = LocalExecutor(host, sources, store, progress, options, starter)
+    with progress:
         try:
-            counts = executor.run(f"{plan.suite.name}@{plan.suite.version}", cells, plan.sources)
+            counts = runner.run(f"{plan.suite.name}@{plan.suite.version}", cells, plan.sources, attempts)
         except KeyboardInterrupt:
             progress.say(f"interrupted: {progress.done} of {len(cells)} runs are published; go on with\n  {_again()}")
             raise

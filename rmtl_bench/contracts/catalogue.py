@@ -7,6 +7,7 @@ plugin costs milliseconds and imports neither torch nor a model.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -27,6 +28,8 @@ FORMS = ("loss", "gradient", "staged")
 
 SCOPES = ("shared", "representation", "all")
 """What a gradient weighting may look at; see :class:`~rmtl_bench.contracts.weighting.GradientWeighting`."""
+
+_NAME = re.compile(r"[^\s/]{1,100}")
 
 _KINDS = {
     "bool": "true or false",
@@ -191,6 +194,8 @@ class Description:
     provides: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name) or not self.name.isprintable():
+            raise ValueError(f"{str(self.name)[:100]!r} is no name: it takes 1 to 100 characters, no space and no '/'")
         if ":" not in self.target:
             raise ValueError(f"{self.name}: target {self.target!r} is not of the form 'package.module:Class'")
         if bool(self.needs) != bool(self.install):
@@ -290,6 +295,18 @@ class MetricInfo(Description):
 
     higher_is_better: bool
     gap_to_optimum: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorInfo(Description):
+    """Describes an :class:`~rmtl_bench.contracts.executor.Executor`; built as ``Class(**parameters)``.
+
+    ``keeps_limits``: whether it can stop a run that takes too long or too much memory.
+    """
+
+    kind: ClassVar[str] = "executor"
+
+    keeps_limits: bool = True
 
 
 def resolve_parameters(owner: str, parameters: Mapping[str, Parameter], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-STATUSES = ("ok", "failed", "diverged", "killed")
-"""How a run can end: ``failed`` by an exception, ``diverged`` by a value that is not finite, ``killed``."""
+STATUSES = ("ok", "failed", "timeout", "oom", "diverged", "interrupted", "skipped")
+"""How a run can end.
+
+``failed`` by an exception or a crash; ``timeout``, it took longer than it may; ``oom``, memory did not suffice;
+``diverged`` by a value that is not finite; ``interrupted`` from outside: its process was killed or its machine was
+lost, and once more when it was made again; ``skipped``, not started, since the run that it builds on did not end well.
+"""
 
 IDENTITY_FORMAT = 2
 """Raised when the trainer's arithmetic changes, so that old runs are not taken for new ones."""

@@ -1,4 +1,4 @@
-"""Texts for people: durations, what a traceback comes down to, and foreign texts made harmless for a terminal."""
+"""Texts for people: durations, sizes, what a traceback comes down to, foreign texts made harmless for a terminal."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as ``512 MB`` or ``1.5 GB``, of powers of ten."""
+    if count < 10**6:
+        return f"{-(-count // 1000)} kB"
+    return f"{count / 10**6:.0f} MB" if count < 10**9 else f"{count / 10**9:.1f} GB"
 
 
 def reason(error: str) -> str:

@@ -1,4 +1,4 @@
-"""Execution: runs the cells of a plan, each in a process of its own.
+"""Execution: runs the cells of a plan, by default each in a process of its own.
 
 The names below are loaded on first use: a command starts the template of its runs' processes before anything else.
 """
@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rmtl_bench.execution.listener import Listener
-    from rmtl_bench.execution.local import LocalExecutor, Options
+    from rmtl_bench.execution.options import Options
     from rmtl_bench.execution.pending import missing_cells, with_sources
     from rmtl_bench.execution.planning import stored_plan
     from rmtl_bench.execution.sources import DataSources
     from rmtl_bench.execution.starter import RunStarter
+    from rmtl_bench.execution.suite_runner import SuiteRunner
 
 __all__ = [
     "DataSources",
     "Listener",
-    "LocalExecutor",
     "Options",
     "RunStarter",
+    "SuiteRunner",
     "missing_cells",
     "stored_plan",
     "with_sources",
@@ -30,9 +31,9 @@ __all__ = [
 _MODULES = {
     "DataSources": "sources",
     "Listener": "listener",
-    "LocalExecutor": "local",
-    "Options": "local",
+    "Options": "options",
     "RunStarter": "starter",
+    "SuiteRunner": "suite_runner",
     "missing_cells": "pending",
     "stored_plan": "planning",
     "with_sources": "pending",

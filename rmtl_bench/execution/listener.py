@@ -25,3 +25,15 @@ class Listener(Protocol):
 
     def run_finished(self, cell: Cell, outcome: Outcome) -> None:
         """A run was published."""
+
+    def run_lost(self, cell: Cell, reason: str) -> None:
+        """A run was ended from outside, and is made again."""
+
+    def waiting_for(self, cell: Cell) -> None:
+        """Another command is making this run; its end is waited for."""
+
+    def made_elsewhere(self, cell: Cell, outcome: Outcome) -> None:
+        """Another command has published a run that was to be made here; it counts as done."""
+
+    def stopped(self, failures: int, left: int) -> None:
+        """So many runs ended badly that nothing more is run; ``left``: the runs that were not made."""

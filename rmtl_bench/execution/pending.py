@@ -23,13 +23,21 @@ def statuses_to_retry(text: str) -> set[str]:
 def missing_cells(cells: Sequence[Cell], statuses: Mapping[str, str], retry: str = "") -> list[Cell]:
     """Return the cells without a run, and those whose latest run ended in a status to retry; each run once.
 
-    ``statuses``: run id -> status of the latest attempt.
+    A run that was interrupted is missing: nothing is known against it. So is one that was skipped, once the run that it
+    builds on is there or is missing itself. ``statuses``: run id -> status of the latest attempt.
     """
-    again = statuses_to_retry(retry)
+    again = statuses_to_retry(retry) | {"interrupted"}
     wanted: dict[str, Cell] = {}
     for cell in cells:
         wanted.setdefault(cell.run_id, cell)
-    return [cell for run_id, cell in wanted.items() if run_id not in statuses or statuses[run_id] in again]
+
+    def is_missing(cell: Cell) -> bool:
+        status = statuses.get(cell.run_id)
+        if status == "skipped" and "skipped" not in again:
+            return statuses.get(cell.source, "ok") in {"ok", *again}
+        return status is None or status in again
+
+    return [cell for cell in wanted.values() if is_missing(cell)]
 
 
 def with_sources(pending: Sequence[Cell], sources: Mapping[str, Cell], is_kept: Callable[[str], bool]) -> list[Cell]:

@@ -11,9 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from rmtl_bench.execution.request import RunRequest
+from rmtl_bench.contracts.executor import Ending
+from rmtl_bench.contracts.run_request import RunRequest
+from rmtl_bench.execution.memory import memory_of, oom_kills
 
 LOG_TAIL = 40
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+"""Signals that a process does not bring upon itself."""
 _DEATH_SECONDS = 5.0
 """How long to wait for the end of a killed process that nobody reports."""
 
@@ -45,6 +49,7 @@ class RunProcess:
         self._buffer = b""
         self._told = b""
         self._is_over = False
+        self._oom_kills = oom_kills()
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             lifeline, self._lifeline = _pipe(theirs, ours)
             self._events, events = _pipe(ours, theirs)
@@ -99,14 +104,20 @@ class RunProcess:
             self._wait_for_silence()
         return self.wait()
 
-    def obituary(self, code: int | None) -> str:
-        """Return what is known of a process that ended with ``code`` and left no result."""
-        if code is not None and code < 0:
-            with contextlib.suppress(ValueError):
-                reason = f"the run's process was killed by {signal.Signals(-code).name}"
-                return f"{reason}\n{self._log_tail()}".rstrip()
-        ended = "ended, nobody knows how," if code is None else f"exited with code {code}"
-        return f"the run's process {ended} and left no result\n{self._log_tail()}".rstrip()
+    def ending(self, code: int | None) -> Ending:
+        """Return what is known of a process that ended with ``code``, for runs of it that left no result."""
+        status, reason = _judged(code)
+        if code == -signal.SIGKILL and oom_kills() > self._oom_kills:
+            status, reason = "oom", f"{reason}, it seems by the system, which had run out of memory"
+        return Ending(status, f"the run's process {reason}\n{self._log_tail()}".rstrip())
+
+    def memory(self) -> int:
+        """Return the bytes of memory that it holds and no file backs; 0 where nobody can tell."""
+        pid = self._facts().get("pid")
+        if pid is None and _is_readable(self._status, 0.0):
+            self._hear()
+            pid = self._facts().get("pid")
+        return 0 if pid is None or self._is_reaped() else memory_of(pid)
 
     def _facts(self) -> dict[str, int]:
         """What the status pipe has told so far."""
@@ -141,6 +152,19 @@ class RunProcess:
         except OSError:
             return ""
         return "\n".join(lines[-LOG_TAIL:])
+
+
+def _judged(code: int | None) -> tuple[str, str]:
+    """Return the status of a run whose process ended with ``code`` and left no result, and how it ended in words."""
+    if code is None:
+        return "interrupted", "ended, nobody knows how, and left no result"
+    if code >= 0:
+        return "failed", f"exited with code {code} and left no result"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return "interrupted" if -code in _FROM_OUTSIDE else "failed", f"was killed by {name}"
 
 
 def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:

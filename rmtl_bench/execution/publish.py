@@ -8,47 +8,73 @@ import time
 
 from rmtl_bench.contracts.cell import Cell, Outcome
 from rmtl_bench.contracts.errors import StoreError
-from rmtl_bench.execution.process import RunProcess
-from rmtl_bench.execution.request import RunRequest
+from rmtl_bench.contracts.executor import Ended
+from rmtl_bench.contracts.run_request import RunRequest
 from rmtl_bench.store import Store
 from rmtl_bench.store.run_files import RunRecord, iso_time, read_run, write_run
 
+LOG_FILE = "log.txt"
+"""What the process of a run said, in the run's folder."""
 
-def publish_run(store: Store, process: RunProcess, code: int | None, run: RunRequest | None = None) -> Outcome:
-    """Publish a run of a process that ended with ``code``, ``None`` if that is unknown, and say how the run ended.
 
-    A process that left no ``run.json`` was killed: a run of that status is written in its place. ``run``: which of the
-    process's runs, by default the first. The first has the process's log, and is to be published last.
-    """
-    request = process.request if run is None else run
-    if request is not process.request:
-        with contextlib.suppress(OSError):
-            shutil.copyfile(process.log, request.staging / process.log.name)
+def left_a_result(run: RunRequest) -> bool:
+    """Return whether a run has left its ``run.json``, which is the last it writes."""
     try:
-        record = read_run(request.staging)
+        return bool(read_run(run.staging))
     except StoreError:
-        now = time.time()
+        return False
+
+
+def publish_run(store: Store, run: RunRequest, ended: Ended, started: float) -> Outcome:
+    """Publish one run of a request that has ended, and say how it ended.
+
+    Where it left no ``run.json``, what the executor knows of its end is written in its place. The first run of a
+    request has the process's log, and is to be published last. ``started``: when the request was, in seconds since the
+    epoch.
+    """
+    request = ended.request
+    if run.staging != request.staging:
+        with contextlib.suppress(OSError):
+            shutil.copyfile(request.staging / LOG_FILE, run.staging / LOG_FILE)
+    now = time.time()
+    try:
+        record = read_run(run.staging)
+    except StoreError:
         record = RunRecord(
-            run_id=request.cell.run_id,
-            cell=request.cell,
-            status="killed",
-            started=iso_time(process.started),
+            run_id=run.cell.run_id,
+            cell=run.cell,
+            status=ended.ending.status,
+            started=iso_time(started),
             finished=iso_time(now),
-            seconds={"total": now - process.started},
-            error=process.obituary(code),
+            seconds={"total": now - started},
+            error=ended.ending.error,
         )
-        write_run(request.staging, record)
-    store.publish(request.staging, request.cell.run_id)
-    warnings = tuple(str(text) for text in record.facts.get("warnings", ()))
+        write_run(run.staging, record)
+    store.publish(run.staging, run.cell.run_id)
     # Of runs side by side, each has its share of the time.
-    seconds = sum(record.seconds.values()) if process.request.others else time.time() - process.started
-    return Outcome(record.run_id, record.status, seconds, record.error, warnings)
+    return _outcome(record, sum(record.seconds.values()) if request.others else now - started)
 
 
-def publish_unstarted(store: Store, cell: Cell, error: str) -> Outcome:
-    """Publish a failed run that was never started, and why."""
+def publish_unstarted(store: Store, cell: Cell, reason: str) -> Outcome:
+    """Publish a run that was skipped, and why."""
     now = iso_time(time.time())
     staging = store.staging_folder(cell.run_id)
-    write_run(staging, RunRecord(cell.run_id, cell, "failed", now, now, {"total": 0.0}, error))
+    record = RunRecord(cell.run_id, cell, "skipped", now, now, {"total": 0.0}, reason)
+    write_run(staging, record)
     store.publish(staging, cell.run_id)
-    return Outcome(cell.run_id, "failed", 0.0, error)
+    return _outcome(record, 0.0)
+
+
+def published_outcome(store: Store, cell: Cell, attempt: int) -> Outcome | None:
+    """Return how an attempt at a run that is in the store has ended; ``None`` if its folder cannot be read."""
+    name = cell.run_id if attempt == 1 else f"{cell.run_id}.{attempt}"
+    try:
+        record = read_run(store.run_folder(name).path)
+    except StoreError:
+        return None
+    return _outcome(record, sum(record.seconds.values()))
+
+
+def _outcome(record: RunRecord, seconds: float) -> Outcome:
+    warnings = tuple(str(text) for text in record.facts.get("warnings", ()))
+    return Outcome(record.run_id, record.status, seconds, record.error, warnings)

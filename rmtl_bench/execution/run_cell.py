@@ -15,17 +15,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rmtl_bench.contracts.backbone import Backbone
+from rmtl_bench.contracts.batch import SplitRows
 from rmtl_bench.contracts.catalogue import MetricInfo
 from rmtl_bench.contracts.cell import Cell
-from rmtl_bench.contracts.dataset import SessionTable
+from rmtl_bench.contracts.dataset import SPLITS, SessionTable
 from rmtl_bench.contracts.errors import DivergedError, StoreError
 from rmtl_bench.contracts.spans import span
 from rmtl_bench.contracts.weighting import Diagnostic, Weighting
-from rmtl_bench.data.rows import DeviceRows
+from rmtl_bench.data.residence import open_split, stays_on_disk
 from rmtl_bench.data.storage import load_table
 from rmtl_bench.execution.kept import read_kept
 from rmtl_bench.metrics.evaluation import MetricRow, evaluate
 from rmtl_bench.plugins.registry import Registry
+from rmtl_bench.training.checkpoint import Checkpoint, begun_anew
+from rmtl_bench.training.checkpoint_file import CheckpointError
 from rmtl_bench.training.history import History
 from rmtl_bench.training.settings import TrainerSettings
 from rmtl_bench.training.streams import Streams
@@ -61,24 +64,31 @@ class _Tested(NamedTuple):
 
 
 class LoadedData:
-    """A prepared table and its splits on the device: one for all runs of a process that train on it."""
+    """A prepared table and its splits: one for all runs of a process that train on it.
 
-    def __init__(self, table_folder: Path, device: str) -> None:
+    The rows are copied to the device, or stay on the disk: :mod:`rmtl_bench.data.residence` decides, by what memory
+    there is. ``memory_limit``: the bytes that the process may take, ``None`` without limit.
+    """
+
+    def __init__(self, table_folder: Path, device: str, memory_limit: int | None = None) -> None:
         started = time.perf_counter()
         self.device = torch.device(device)
         with span("data"):
             self.table = load_table(table_folder)
-            self.train, self.valid, self.test = (
-                DeviceRows(self.table, split, self.device) for split in ("train", "valid", "test")
-            )
+            self.on_disk = stays_on_disk(self.table, self.device, memory_limit)
+            self.train, self.valid, self.test = (self.rows(split) for split in SPLITS)
         self.seconds = time.perf_counter() - started
+
+    def rows(self, split: str) -> SplitRows:
+        """Return the rows of a split, where those of the table are."""
+        return open_split(self.table, split, self.device, self.on_disk)
 
 
 class RunOfCell:
     """One run from its beginning to its result: made ready, trained by :attr:`trainer`, and concluded.
 
     ``source``: what the run that it builds on has kept. Raises ``StoreError`` if that cannot be read. ``load_seconds``:
-    its share of loading the data.
+    its share of loading the data. ``checkpoint``: that of the run; none: nothing of it is saved before its end.
     """
 
     def __init__(
@@ -89,6 +99,7 @@ class RunOfCell:
         observer: Observer,
         source: Path | None = None,
         load_seconds: float | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         started = time.perf_counter()
         self.cell = cell
@@ -101,9 +112,9 @@ class RunOfCell:
             data.table.schema.tasks, **cell.weighting.parameters
         )
         self.settings = TrainerSettings(**cell.trainer)
-        self.trainer = Trainer(
-            self.backbone, self.weighting, data.train, data.valid, self.settings, streams, observer, handed_on
-        )
+        self.checkpoint = checkpoint or Checkpoint()
+        given = self.settings, streams, observer, handed_on, self.checkpoint
+        self.trainer = Trainer(self.backbone, self.weighting, data.train, data.valid, *given)
         loading = data.seconds if load_seconds is None else load_seconds
         self._load_seconds = loading + time.perf_counter() - started
 
@@ -111,7 +122,7 @@ class RunOfCell:
         """Train it alone, and conclude it."""
         started = time.perf_counter()
         _, error = unless_diverged(self.trainer.run, self.trainer.history)
-        return self.conclude(error, time.perf_counter() - started)
+        return self.conclude(error, self.checkpoint.seconds_before + time.perf_counter() - started)
 
     def conclude(self, error: str, train_seconds: float) -> RunResult:
         """Test the trained backbone. ``error``: the traceback, if the training diverged."""
@@ -129,22 +140,53 @@ class RunOfCell:
         facts = _facts(self.data.table, self.backbone, history, seconds)
         if error and tested.predictions and history.kept_epoch is not None:
             facts["kept_epoch"] = asdict(history.kept_epoch)
+        if self.checkpoint.resumed:
+            facts["resumed"] = self.checkpoint.resumed
         kept = {} if error else self.weighting.kept()
         return RunResult(tested.metrics, history, tested.predictions, diagnostics, kept, facts, error)
 
     def _test(self) -> _Tested:
         with span("evaluation"):
-            return _test(self.cell, self.data.table, self.trainer, self.data.test, self.registry)
+            return _test(self.cell, self.data, self.trainer, self.registry)
 
 
 def run_cell(
-    cell: Cell, table_folder: Path, registry: Registry, device: str, observer: Observer, source: Path | None = None
+    cell: Cell,
+    table_folder: Path,
+    registry: Registry,
+    device: str,
+    observer: Observer,
+    source: Path | None = None,
+    memory_limit: int | None = None,
+    checkpoint: Path | None = None,
 ) -> RunResult:
     """Train and test one cell. The same cell gives the same numbers on the same kind of device.
 
-    ``source``: what the run that it builds on has kept. Raises ``StoreError`` if that cannot be read.
+    ``source``: what the run that it builds on has kept. Raises ``StoreError`` if that cannot be read. ``memory_limit``:
+    the bytes that the process may take; of a table that does not fit, batches are read from the disk. ``checkpoint``: a
+    file that the run goes on from where it is there and of this run, and that it saves itself in as it goes on
+    (:mod:`rmtl_bench.training.checkpoint`). It may be left behind.
     """
-    return RunOfCell(cell, LoadedData(table_folder, device), registry, observer, source).train()
+    data = LoadedData(table_folder, device, memory_limit)
+    return train_with_checkpoint(
+        lambda saved: RunOfCell(cell, data, registry, observer, source, checkpoint=saved), cell, checkpoint
+    )
+
+
+def train_with_checkpoint(
+    make: Callable[[Checkpoint], RunOfCell], cell: Cell, path: Path | None, *, resumes: bool = True
+) -> RunResult:
+    """Make a run and train it; where its checkpoint proves to be of no use, make it again and begin anew."""
+    run = make(Checkpoint(path, cell.run_id, resumes=resumes))
+    try:
+        return run.train()
+    except CheckpointError as error:
+        warning = begun_anew(error)
+    # Given up before the next is made: there is memory for one.
+    del run
+    run = make(Checkpoint(path, cell.run_id, resumes=False))
+    run.trainer.warn(warning)
+    return run.train()
 
 
 def unless_diverged(action: Callable[[], _T], otherwise: _T) -> tuple[_T, str]:
@@ -155,11 +197,12 @@ def unless_diverged(action: Callable[[], _T], otherwise: _T) -> tuple[_T, str]:
         return otherwise, traceback.format_exc()
 
 
-def _test(cell: Cell, table: SessionTable, trainer: Trainer, test: DeviceRows, registry: Registry) -> _Tested:
-    probabilities = _probabilities(trainer, test)
+def _test(cell: Cell, data: LoadedData, trainer: Trainer, registry: Registry) -> _Tested:
+    table = data.table
+    probabilities = _probabilities(trainer, data.test)
     metrics = _evaluate(cell, table, "test", probabilities, registry)
     for split in table.extra_tests:
-        scores = _probabilities(trainer, DeviceRows(table, split, test.labels.device))
+        scores = _probabilities(trainer, data.rows(split))
         found = _evaluate(cell, table, split, scores, registry)
         metrics += [row._replace(metric=f"{row.metric}@{split}") for row in found]
     return _Tested(metrics, _predictions(table, probabilities))
@@ -193,7 +236,7 @@ def _build_backbone(cell: Cell, table: SessionTable, registry: Registry, streams
     return backbone
 
 
-def _probabilities(trainer: Trainer, rows: DeviceRows) -> NDArray[np.float64]:
+def _probabilities(trainer: Trainer, rows: SplitRows) -> NDArray[np.float64]:
     return np.asarray(torch.sigmoid(trainer.predict(rows).double()).cpu().numpy())
 
 

@@ -13,41 +13,61 @@ import torch
 
 from rmtl_bench.contracts.cell import Cell, EpochRecord
 from rmtl_bench.contracts.spans import recording
-from rmtl_bench.execution.run_cell import LoadedData, RunOfCell, RunResult
+from rmtl_bench.execution.memory import is_out_of_memory
+from rmtl_bench.execution.run_cell import LoadedData, RunOfCell, RunResult, train_with_checkpoint
 from rmtl_bench.execution.seeds_per_pass import fastest_size
 from rmtl_bench.plugins.registry import Registry
+from rmtl_bench.training.checkpoint import Checkpoint, at_one_place, begun_anew
+from rmtl_bench.training.checkpoint_file import CheckpointError
 from rmtl_bench.training.seeds_side_by_side import SeedsSideBySide
 from rmtl_bench.training.trainer import Observer, Trainer
 
 
 class SeedToRun(NamedTuple):
-    """One of the runs: its cell; what is called as it begins, and returns who is told of its epochs; and what the run
-    that it builds on has kept.
+    """One of the runs: its cell; what is called as it begins, and returns who is told of its epochs; what the run that
+    it builds on has kept; and the file of its checkpoint, which may be there or not.
     """
 
     cell: Cell
     begin: Callable[[], Observer]
     source: Path | None = None
+    checkpoint: Path | None = None
 
 
 class RunEnd(NamedTuple):
-    """How the run at a place of those asked for ended: with a result, or the traceback of what it failed with."""
+    """How the run at a place of those asked for ended: with a result, or the traceback of what it failed with.
+
+    ``out_of_memory``: whether that was want of memory.
+    """
 
     place: int
     result: RunResult | None
     error: str = ""
+    out_of_memory: bool = False
+
+    @classmethod
+    def failed(cls, place: int, problem: Exception) -> RunEnd:
+        """Return the end of a run that an exception, the one being handled, has ended."""
+        return cls(place, None, traceback.format_exc(), is_out_of_memory(problem))
 
 
 def run_seeds(
-    asked: Sequence[SeedToRun], table_folder: Path, registry: Registry, device: str, seeds_per_pass: int = 0
+    asked: Sequence[SeedToRun],
+    table_folder: Path,
+    registry: Registry,
+    device: str,
+    seeds_per_pass: int = 0,
+    memory_limit: int | None = None,
 ) -> Iterator[RunEnd]:
     """Train and test cells that differ in their seed alone; yield each run's end as soon as it is known.
 
     ``seeds_per_pass``: how many train side by side at most; 0: as many as a short measurement finds fastest. Every run
     has the numbers that it has alone, to rounding. Where a pass runs out of memory, it is halved; where anything else
-    ends it, its seeds are run anew one after another, and the runs say so.
+    ends it, its seeds are run anew one after another, and the runs say so. ``memory_limit``: the bytes that the process
+    may take; of a table that does not fit, batches are read from the disk. Runs whose checkpoints are at one place go
+    on from there side by side; each of the others goes on alone, after them.
     """
-    data = LoadedData(table_folder, device)
+    data = LoadedData(table_folder, device, memory_limit)
     passes = _Passes(asked, data, registry)
     # A trial is no part of a run: a profile sees the time alone.
     with recording(None):
@@ -71,6 +91,7 @@ class _Passes:
         self.data = data
         self.registry = registry
         self._observers: dict[int, Observer] = {}
+        self._begin_anew: dict[int, str] = {}
 
     def trainers(self, size: int) -> list[Trainer]:
         """Return trainers of the first ``size`` runs, for a trial: nobody is told of their epochs."""
@@ -85,15 +106,32 @@ class _Passes:
         ready: dict[int, RunOfCell] = {}
         for place in places:
             try:
-                ready[place] = self._ready(place, self._observer(place))
-            except Exception:
-                yield RunEnd(place, None, traceback.format_exc())
-        if len(ready) <= 1:
-            yield from self.run(list(ready))
-            return
+                ready[place] = self._ready_to_go_on(place)
+            except Exception as problem:
+                yield RunEnd.failed(place, problem)
+        together = at_one_place({place: run.checkpoint.place for place, run in ready.items()})
+        if len(together) <= 1:
+            together = []
+        alone = [place for place in ready if place not in together]
+        # They are made again when it is their turn: there is memory for a pass.
+        for place in alone:
+            del ready[place]
+        if together:
+            yield from self._side_by_side(ready)
+        for place in alone:
+            yield self._run_alone(place)
+
+    def _side_by_side(self, ready: dict[int, RunOfCell]) -> Iterator[RunEnd]:
+        """Run these in one pass; they are taken out of ``ready`` where it fails."""
         trouble = ""
         try:
             errors = SeedsSideBySide([run.trainer for run in ready.values()]).run()
+        except CheckpointError as error:
+            left = list(ready)
+            ready.clear()
+            self._begin_anew.update(dict.fromkeys(left, begun_anew(error)))
+            yield from self.run(left)
+            return
         except Exception as error:
             trouble = _first_line(error)
             half = len(ready) // 2 if is_out_of_memory(error) else 0
@@ -122,33 +160,42 @@ class _Passes:
             self._observers[place] = self.asked[place].begin()
         return self._observers[place]
 
-    def _ready(self, place: int, observer: Observer) -> RunOfCell:
-        cell, _, source = self.asked[place]
-        return RunOfCell(cell, self.data, self.registry, observer, source, self.data.seconds / len(self.asked))
+    def _ready(self, place: int, observer: Observer, checkpoint: Checkpoint | None = None) -> RunOfCell:
+        cell, _, source, _ = self.asked[place]
+        share = self.data.seconds / len(self.asked)
+        return RunOfCell(cell, self.data, self.registry, observer, source, share, checkpoint)
 
-    def _run_alone(self, place: int, warning: str) -> RunEnd:
-        try:
-            run = self._ready(place, self._observer(place))
+    def _ready_to_go_on(self, place: int) -> RunOfCell:
+        """Return a run that knows where it goes on from."""
+        warning = self._begin_anew.get(place, "")
+        asked = self.asked[place]
+        saved = Checkpoint(asked.checkpoint, asked.cell.run_id, resumes=not warning)
+        run = self._ready(place, self._observer(place), saved)
+        if warning:
+            run.trainer.warn(warning)
+        saved.begin(run.trainer)
+        return run
+
+    def _run_alone(self, place: int, warning: str = "") -> RunEnd:
+        def make(checkpoint: Checkpoint) -> RunOfCell:
+            run = self._ready(place, self._observer(place), checkpoint)
             if warning:
                 run.trainer.warn(warning)
-            return RunEnd(place, run.train())
-        except Exception:
-            return RunEnd(place, None, traceback.format_exc())
+            return run
+
+        cell, _, _, path = self.asked[place]
+        try:
+            return RunEnd(place, train_with_checkpoint(make, cell, path, resumes=not warning))
+        except Exception as problem:
+            return RunEnd.failed(place, problem)
 
     def _concluded(self, place: int, run: RunOfCell, error: str, seconds: float, seeds: int) -> RunEnd:
         try:
             result = run.conclude(error, seconds)
-        except Exception:
-            return RunEnd(place, None, traceback.format_exc())
+        except Exception as problem:
+            return RunEnd.failed(place, problem)
         result.facts["seeds_side_by_side"] = seeds
         return RunEnd(place, result)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory did not suffice."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def _free_memory() -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from rmtl_bench.contracts.run_request import RunRequest
 from rmtl_bench.execution.process import RunProcess
-from rmtl_bench.execution.request import RunRequest
 from rmtl_bench.execution.template import DEVICES, FORK, RUN, SPAWN
 
 _DEATH_SECONDS = 1.0

@@ -19,8 +19,8 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 from rmtl_bench.contracts.cell import EpochRecord
-from rmtl_bench.execution.memory import keep_freed_memory
-from rmtl_bench.execution.request import RunRequest
+from rmtl_bench.contracts.run_request import RunRequest
+from rmtl_bench.execution.memory import is_out_of_memory, keep_freed_memory
 from rmtl_bench.store.layout import KEPT_FILE
 from rmtl_bench.store.run_files import RunRecord, iso_time, write_environment, write_predictions, write_run, write_table
 
@@ -61,12 +61,12 @@ def make_runs(request: RunRequest, emit: Emit, host: PluginHost | None = None) -
     try:
         host = _ready(request, host)
         with _profiled(request, started):
-            for place, facts, error in _run_side_by_side(request, emit, host):
-                _write_end(left.pop(place), started, facts, "failed" if facts is None else "", error)
+            for place, facts, status, error in _run_side_by_side(request, emit, host):
+                _write_end(left.pop(place), started, facts, status, error)
                 started = time.time()
-    except Exception:
+    except Exception as problem:
         for run in left.values():
-            _write_end(run, started, None, "failed", traceback.format_exc())
+            _write_end(run, started, None, _status_of(problem), traceback.format_exc())
 
 
 def make_run(request: RunRequest, emit: Emit, host: PluginHost | None = None) -> None:
@@ -81,8 +81,8 @@ def make_run(request: RunRequest, emit: Emit, host: PluginHost | None = None) ->
         with _profiled(request, started):
             facts, error = _run_and_write(request, emit, host)
         status = ""
-    except Exception:
-        status, error = "failed", traceback.format_exc()
+    except Exception as problem:
+        status, error = _status_of(problem), traceback.format_exc()
     _write_end(request, started, facts, status, error)
 
 
@@ -101,6 +101,10 @@ def _write_end(request: RunRequest, started: float, facts: dict[str, Any] | None
         facts=facts,
     )
     write_run(request.staging, record)
+
+
+def _status_of(problem: Exception) -> str:
+    return "oom" if is_out_of_memory(problem) else "failed"
 
 
 def _ready(request: RunRequest, loaded: PluginHost | None) -> PluginHost:
@@ -151,14 +155,24 @@ def _run_and_write(request: RunRequest, emit: Emit, host: PluginHost) -> tuple[d
 
     observe = _observer(request, emit, host)
     return _write_result(
-        request, run_cell(request.cell, request.table, host.registry, request.device, observe, request.source)
+        request,
+        run_cell(
+            request.cell,
+            request.table,
+            host.registry,
+            request.device,
+            observe,
+            request.source,
+            request.limits.memory,
+            request.checkpoint,
+        ),
     )
 
 
 def _run_side_by_side(
     request: RunRequest, emit: Emit, host: PluginHost
-) -> Iterator[tuple[int, dict[str, Any] | None, str]]:
-    """Make the runs and write their tables; yield each one's place, its facts if it has a result, and its traceback."""
+) -> Iterator[tuple[int, dict[str, Any] | None, str, str]]:
+    """Make the runs and write their tables; yield each one's place, facts if it has a result, status and traceback."""
     from rmtl_bench.execution.run_seeds import SeedToRun, run_seeds
 
     def begin(run: RunRequest) -> Observer:
@@ -168,12 +182,14 @@ def _run_side_by_side(
         tell({"begun": True})
         return _observer(run, tell, host)
 
-    asked = [SeedToRun(run.cell, partial(begin, run), run.source) for run in request.runs]
-    for end in run_seeds(asked, request.table, host.registry, request.device, request.seeds_per_pass):
+    asked = [SeedToRun(run.cell, partial(begin, run), run.source, run.checkpoint) for run in request.runs]
+    seeds, memory = request.seeds_per_pass, request.limits.memory
+    for end in run_seeds(asked, request.table, host.registry, request.device, seeds, memory):
         if end.result is None:
-            yield end.place, None, end.error
+            yield end.place, None, "oom" if end.out_of_memory else "failed", end.error
         else:
-            yield end.place, *_write_result(request.runs[end.place], end.result)
+            facts, error = _write_result(request.runs[end.place], end.result)
+            yield end.place, facts, "", error
 
 
 def _write_result(request: RunRequest, result: RunResult) -> tuple[dict[str, Any], str]:

@@ -8,7 +8,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rmtl_bench.contracts.catalogue import BackboneInfo, DatasetInfo, Description, MetricInfo, WeightingInfo
+from rmtl_bench.contracts.catalogue import (
+    BackboneInfo,
+    DatasetInfo,
+    Description,
+    ExecutorInfo,
+    MetricInfo,
+    WeightingInfo,
+)
 from rmtl_bench.contracts.cell import Component
 from rmtl_bench.contracts.errors import PluginError, UsageError, did_you_mean
 
@@ -17,6 +24,7 @@ KINDS: dict[str, tuple[str, type[Description]]] = {
     "weighting": ("rmtl_weightings", WeightingInfo),
     "dataset": ("rmtl_datasets", DatasetInfo),
     "metric": ("rmtl_metrics", MetricInfo),
+    "executor": ("rmtl_executors", ExecutorInfo),
 }
 """Every kind of thing a plugin offers by description: its catalogue hook and its class of description."""
 

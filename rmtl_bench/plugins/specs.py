@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pluggy
 
-from rmtl_bench.contracts.catalogue import PROJECT, BackboneInfo, DatasetInfo, MetricInfo, WeightingInfo
+from rmtl_bench.contracts.catalogue import (
+    PROJECT,
+    BackboneInfo,
+    DatasetInfo,
+    ExecutorInfo,
+    MetricInfo,
+    WeightingInfo,
+)
 from rmtl_bench.contracts.cell import Cell, EpochRecord, Outcome
 
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -37,6 +44,10 @@ class CatalogueSpecs:
     @hookspec
     def rmtl_metrics(self) -> Iterable[MetricInfo]:  # type: ignore[empty-body]
         """Return the descriptions of this plugin's metrics."""
+
+    @hookspec
+    def rmtl_executors(self) -> Iterable[ExecutorInfo]:  # type: ignore[empty-body]
+        """Return the descriptions of this plugin's executors."""
 
     @hookspec
     def rmtl_suites(self) -> Iterable[Path]:  # type: ignore[empty-body]

@@ -25,10 +25,16 @@ def store_text(status: StoreStatus, width: int) -> str:
     running = {progress.run_id: progress for suite in status.suites for progress in suite.running}
     running |= {progress.run_id: progress for progress in status.others}
     left = [suite.left for suite in status.suites if suite.left is not None]
-    parts = [printable(str(status.store.path)), "", _table("suite", rows, STATES)]
+    parts = [printable(str(status.store.path)), "", _table("suite", rows, _shown([counts for _, counts in rows]))]
     parts += _in_progress(list(running.values()), status.at, width)
     parts += ["", f"about {duration(max(left))} left"] if left else []
     return "\n".join(parts)
+
+
+def _shown(counts: Sequence[Mapping[str, int]]) -> list[str]:
+    """Return the states that every store has a column for, and those that a run of this one is in."""
+    always = ("ok", "failed", "running", "to come")
+    return [state for state in STATES if state in always or any(each[state] for each in counts)]
 
 
 def suite_text(suite: SuiteStatus, store: Path, at: float, width: int) -> str:

@@ -235,22 +235,36 @@ def test_an_interrupted_command_keeps_what_is_finished_and_says_how_to_go_on(
     assert json.loads(counted.stdout) == [{"n": published}]
 
 
+def _misbehaving(toy_suite, folder, behaviour):
+    """A suite of two runs whose weighting does as it is told."""
+    text = toy_suite.read_text().replace("[weightings.toy-mgda]", "").replace('"toy-mgda"', "")
+    told = f"[weightings.toy-equal]\nparameters = {{ {behaviour} }}"
+    text = text.replace("*/toy-mgda", "*/toy-equal").replace("[weightings.toy-equal]", told)
+    suite = folder / "toy.toml"
+    suite.write_text(text.replace("seeds = 3", "seeds = 2"))
+    return suite
+
+
 def test_failed_runs_are_rows_and_are_retried_on_request(rmtl_bench, toy_plugin, toy_suite, tmp_path):
-    suite = tmp_path / "toy.toml"
-    text = toy_suite.read_text()
-    killing = text.replace("[weightings.toy-mgda]", "").replace('"toy-mgda"', "").replace("*/toy-mgda", "*/toy-equal")
-    flag = tmp_path / "was-killed"
-    behaviour = f'[weightings.toy-equal]\nparameters = {{ behaviour = "kill", flag = "{flag}" }}'
-    suite.write_text(killing.replace("[weightings.toy-equal]", behaviour).replace("seeds = 3", "seeds = 2"))
+    suite = _misbehaving(toy_suite, tmp_path, 'behaviour = "raise"')
     store, options = tmp_path / "store", ("--suite", suite, "--plugin", toy_plugin)
-    run = rmtl_bench("run", *options, "--store", store, "--jobs", "1")
+    run = rmtl_bench("run", *options, "--store", store)
     assert run.returncode == 1
-    assert "1 killed, 1 ok in" in run.stderr
-    error = rmtl_bench("db", "sql", "SELECT error FROM runs WHERE status = 'killed'", "--store", store)
-    assert "killed by SIGKILL" in error.stdout
+    assert "2 failed in" in run.stderr
+    error = rmtl_bench("db", "sql", "SELECT error FROM runs WHERE status = 'failed'", "--store", store)
+    assert "the toy was told to raise" in error.stdout
     again = rmtl_bench("run", *options, "--store", store)
     assert again.returncode == 1
-    assert "1 killed earlier: --retry killed runs them again" in again.stderr
-    retried = rmtl_bench("run", *options, "--store", store, "--retry", "killed")
-    assert retried.returncode == 0, retried.stderr
-    assert {p.name.count(".") for p in Path(store / "runs").iterdir()} == {0, 1}
+    assert "2 cells, 0 to run" in again.stderr
+    assert "2 failed earlier: --retry failed runs them again" in again.stderr
+    retried = rmtl_bench("run", *options, "--store", store, "--retry", "failed")
+    assert retried.returncode == 1
+    assert [p.name.count(".") for p in sorted(Path(store / "runs").iterdir())] == [0, 1, 0, 1]
+
+
+def test_a_killed_run_is_made_again_at_once(rmtl_bench, toy_plugin, toy_suite, tmp_path):
+    suite = _misbehaving(toy_suite, tmp_path, f'behaviour = "kill", flag = "{tmp_path / "was-killed"}"')
+    run = rmtl_bench("run", "--suite", suite, "--plugin", toy_plugin, "--store", tmp_path / "store", "--jobs", "1")
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.count("is made again: the run's process was killed by SIGKILL") == 1
+    assert "2 ok in" in run.stderr

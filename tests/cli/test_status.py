@@ -147,8 +147,8 @@ def store(tmp_path_factory, publish_cell, plan_cells):
 
 def test_a_store_has_a_line_a_suite(rmtl_bench, store):
     text = _status(rmtl_bench, store.path)
-    assert "tiny@1               2   1       1         -       -        -        -" in text
-    assert "tiny@1+sample        1   1       -         -       -        -        -" in text
+    assert "tiny@1               2   1       1        -        -" in text
+    assert "tiny@1+sample        1   1       -        -        -" in text
 
 
 def test_hostile_names_and_errors_are_text(rmtl_bench, store):

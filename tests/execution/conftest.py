@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from rmtl_bench.contracts.cell import Cell, Component, Outcome
-from rmtl_bench.execution import DataSources, LocalExecutor, Options
-from rmtl_bench.execution.request import RunRequest
+from rmtl_bench.contracts.executor import Job, PreparedData
+from rmtl_bench.contracts.run_request import RunRequest
+from rmtl_bench.execution import DataSources, Options, SuiteRunner
+from rmtl_bench.execution.process_executor import ProcessExecutor
 from rmtl_bench.execution.starter import RunStarter
 from rmtl_bench.plugins import load_plugins
 from rmtl_bench.plugins.host import PluginHost
@@ -48,6 +50,10 @@ class Watcher:
     begun: list[str] = field(default_factory=list)
     epochs: Counter[str] = field(default_factory=Counter)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+    awaited: list[str] = field(default_factory=list)
+    elsewhere: dict[str, Outcome] = field(default_factory=dict)
+    stops: list[tuple[int, int]] = field(default_factory=list)
 
     def preparing(self, dataset: str) -> None:
         self.prepared.append(dataset)
@@ -65,6 +71,18 @@ class Watcher:
     def run_finished(self, cell: Cell, outcome: Outcome) -> None:
         self.outcomes[cell.run_id] = outcome
         self.interrupt()
+
+    def run_lost(self, cell: Cell, reason: str) -> None:
+        self.lost.append(cell.run_id)
+
+    def waiting_for(self, cell: Cell) -> None:
+        self.awaited.append(cell.run_id)
+
+    def made_elsewhere(self, cell: Cell, outcome: Outcome) -> None:
+        self.elsewhere[cell.run_id] = outcome
+
+    def stopped(self, failures: int, left: int) -> None:
+        self.stops.append((failures, left))
 
 
 @dataclass
@@ -89,6 +107,14 @@ class Workshop:
         source = self.cell(seed, "toy-heir", **changed)
         return source, replace(self.cell(seed, "toy-heir", builds_on="toy-logistic", **changed), source=source.run_id)
 
+    def job(self, cell: Cell, **changed: Any) -> Job:
+        """Return what an executor is opened for to make a run."""
+        data = PreparedData(cell.dataset, cell.fingerprint, self.sources.prepare(cell.dataset, cell.fingerprint))
+        plugins = {plugin.origin.distribution: plugin.origin.version for plugin in self.host.plugins}
+        files = tuple(self.host.files)
+        asked = {"jobs": 1, "threads": 1, "runs": 1, "data": (data,), "plugins": plugins, "plugin_files": files}
+        return Job(**{"device": "cpu", **asked, **changed})
+
     def _component(self, kind: str, name: str, given: Mapping[str, Any]) -> Component:
         entry = self.host.registry.find(kind, name)
         origin = entry.origin
@@ -98,8 +124,10 @@ class Workshop:
         self, cells: Sequence[Cell], watcher: Watcher, jobs: int = 2, kept: Sequence[Cell] = (), **chosen: Any
     ) -> Mapping[str, int]:
         options = Options(device="cpu", jobs=jobs, **chosen)
-        executor = LocalExecutor(self.host, self.sources, self.store, watcher, options, self.starter)
-        return executor.run("toy@1", cells, {cell.run_id: cell for cell in kept})
+        executor = ProcessExecutor(self.starter)
+        runner = SuiteRunner(self.host, self.sources, self.store, watcher, options, executor)
+        attempts = {cell.run_id: self.store.attempts(cell.run_id) for cell in cells}
+        return runner.run("toy@1", cells, {cell.run_id: cell for cell in kept}, attempts)
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +160,30 @@ def request_for(workshop: Workshop, tmp_path: Path) -> Callable[..., RunRequest]
 @pytest.fixture(scope="module")
 def new_watcher() -> type[Watcher]:
     return Watcher
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Ray cluster of two nodes on this machine, each with room for one run, and with one cache for both."""
+    utils = pytest.importorskip("ray.cluster_utils", reason="needs rmtl-bench[ray]")
+    with pytest.MonkeyPatch.context() as patch:
+        # The nodes inherit them; what else is about plugins, the command tells them.
+        patch.setenv("RMTL_BENCH_CACHE", str(tmp_path_factory.mktemp("nodes")))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        options = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
+        # A lost node is missed within seconds.
+        watch = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+        cluster = utils.Cluster(initialize_head=True, head_node_args={**options, "_system_config": watch})
+        cluster.add_node(**options)
+        yield cluster
+        cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def in_ray_cluster(ray_cluster: Any) -> Iterator[Any]:
+    """The cluster, which this process has joined: its executors share the workers, as those of one command do."""
+    import ray
+
+    ray.init(ray_cluster.address, log_to_driver=False, configure_logging=False, logging_level="ERROR")
+    yield ray_cluster
+    ray.shutdown()

@@ -16,7 +16,7 @@ def _cell(seed, label="w"):
     return Cell(parts[0], "f", parts[1], parts[2], {}, ("auc",), seed)
 
 
-CELLS = [_cell(seed) for seed in range(4)]
+CELLS = [_cell(seed) for seed in range(len(STATUSES))]
 ENDED = dict(zip((cell.run_id for cell in CELLS), STATUSES, strict=True))
 
 
@@ -25,14 +25,35 @@ def _seeds(cells):
 
 
 def test_cells_without_a_run_are_missing_and_those_with_one_are_not():
-    assert _seeds(missing_cells(CELLS, {})) == [0, 1, 2, 3]
-    assert missing_cells(CELLS, ENDED) == []
-    assert _seeds(missing_cells([*CELLS, _cell(7)], ENDED)) == [7]
+    assert _seeds(missing_cells(CELLS, {})) == list(range(7))
+    # 5 was interrupted, and 6 skipped: the run that it builds on is missing, too.
+    assert _seeds(missing_cells(CELLS, ENDED)) == [5, 6]
+    assert _seeds(missing_cells([*CELLS, _cell(9)], ENDED)) == [5, 6, 9]
+
+
+def test_a_skipped_run_is_missing_once_its_source_may_end_well():
+    source = _cell(0)
+    heir = replace(_cell(1), source=source.run_id)
+
+    def is_missing(status, retry=""):
+        return heir in missing_cells([source, heir], {source.run_id: status, heir.run_id: "skipped"}, retry)
+
+    assert is_missing("ok")
+    assert is_missing("interrupted")
+    assert not is_missing("failed")
+    assert is_missing("failed", "failed")
+    assert is_missing("failed", "skipped")
 
 
 @pytest.mark.parametrize(
     ("retry", "seeds"),
-    [("failed", [1]), ("diverged", [2]), ("killed, failed", [1, 3]), ("all", [1, 2, 3]), ("all,failed", [1, 2, 3])],
+    [
+        ("failed", [1, 5, 6]),
+        ("diverged", [4, 5, 6]),
+        ("timeout, oom", [2, 3, 5, 6]),
+        ("all", [1, 2, 3, 4, 5, 6]),
+        ("all,failed", [1, 2, 3, 4, 5, 6]),
+    ],
 )
 def test_runs_that_ended_badly_are_made_again_on_request(retry, seeds):
     assert _seeds(missing_cells(CELLS, ENDED, retry)) == seeds
@@ -42,7 +63,7 @@ def test_a_run_under_two_labels_is_made_once():
     assert len(missing_cells([_cell(0, "one"), _cell(0, "other")], {})) == 1
 
 
-@pytest.mark.parametrize(("text", "hint"), [("kiled", "did you mean 'killed'"), ("ok", "known: all, diverged")])
+@pytest.mark.parametrize(("text", "hint"), [("timout", "did you mean 'timeout'"), ("ok", "known: all, diverged")])
 def test_what_is_no_status_to_retry_is_refused(text, hint):
     with pytest.raises(UsageError, match=f"--retry '{text}' is no status to retry; {hint}"):
         statuses_to_retry(text)
@@ -53,7 +74,8 @@ def test_what_is_no_status_to_retry_is_refused(text, hint):
 def test_what_is_missing_has_not_ended_well_and_stands_in_the_plans_order(seeds, ended, retry):
     statuses = {_cell(seed).run_id: status for seed, status in ended.items()}
     missing = _seeds(missing_cells([_cell(s) for s in seeds], statuses, "all" if retry else ""))
-    expected = [s for s in dict.fromkeys(seeds) if s not in ended or (retry and ended[s] != "ok")]
+    always = ("interrupted", "skipped")
+    expected = [s for s in dict.fromkeys(seeds) if s not in ended or ended[s] in always or (retry and ended[s] != "ok")]
     assert missing == expected
 
 

@@ -9,8 +9,9 @@ import subprocess
 
 import pytest
 
+from rmtl_bench.contracts.executor import Ending
+from rmtl_bench.contracts.run_request import RunRequest
 from rmtl_bench.execution.process import RunProcess
-from rmtl_bench.execution.request import RunRequest
 
 
 class Played:
@@ -67,22 +68,28 @@ def test_events_are_lines_however_they_arrive(process, played):
 
 
 @pytest.mark.parametrize(
-    ("told", "code", "reason"),
+    ("told", "code", "status", "reason"),
     [
-        ([{"pid": 1}, {"code": -9}], -9, "the run's process was killed by SIGKILL"),
-        ([{"pid": 1}, {"code": 3}], 3, "the run's process exited with code 3 and left no result"),
-        ([{"pid": 1}], None, "the run's process ended, nobody knows how, and left no result"),
+        ([{"pid": 1}, {"code": -9}], -9, "interrupted", "the run's process was killed by SIGKILL"),
+        ([{"pid": 1}, {"code": 3}], 3, "failed", "the run's process exited with code 3 and left no result"),
+        ([{"pid": 1}], None, "interrupted", "the run's process ended, nobody knows how, and left no result"),
         # It was never started: what ended the process that should have done it ended the run.
-        ([], -signal.SIGSEGV, "the run's process was killed by SIGSEGV"),
+        ([], -signal.SIGSEGV, "failed", "the run's process was killed by SIGSEGV"),
     ],
 )
-def test_how_a_process_ended_is_known_as_far_as_anybody_can(process, played, told, code, reason):
+def test_how_a_process_ended_is_known_as_far_as_anybody_can(process, played, told, code, status, reason):
     os.write(played.ends[2], b"last words\n")
     for facts in told:
         played.tell(**facts)
     played.end()
     assert process.wait() == code
-    assert process.obituary(code) == f"{reason}\nlast words"
+    assert process.ending(code) == Ending(status, f"{reason}\nlast words")
+
+
+def test_a_process_that_the_system_killed_for_want_of_memory_is_out_of_memory(monkeypatch, process, played):
+    monkeypatch.setattr("rmtl_bench.execution.process.oom_kills", lambda: 2**40)
+    assert process.ending(-9).status == "oom"
+    assert process.ending(-15).status == "interrupted"
 
 
 def test_killing_a_process_that_has_ended_or_never_started_kills_nobody(process, played, monkeypatch):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmtl_bench.contracts.cell import Cell, Component
-from rmtl_bench.execution.request import RunRequest
+from rmtl_bench.contracts.run_request import RunRequest
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 _VALUE = st.one_of(

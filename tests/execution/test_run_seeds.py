@@ -18,10 +18,13 @@ from rmtl_bench.contracts.cell import Cell, Component
 from rmtl_bench.execution import DataSources
 from rmtl_bench.execution import run_seeds as module
 from rmtl_bench.execution.kept import write_kept
+from rmtl_bench.execution.memory import is_out_of_memory
 from rmtl_bench.execution.run_cell import RunOfCell, run_cell
-from rmtl_bench.execution.run_seeds import SeedToRun, even_parts, is_out_of_memory, run_seeds
+from rmtl_bench.execution.run_seeds import SeedToRun, even_parts, run_seeds
 from rmtl_bench.plugins import load_plugins
-from rmtl_bench.training import backbone_stage
+from rmtl_bench.training import backbone_stage, checkpoint, seeds_side_by_side
+from rmtl_bench.training import trainer as trainer_module
+from rmtl_bench.training.checkpoint_file import CheckpointError
 from rmtl_bench.training.streams import Streams
 
 TRAINER = {
@@ -403,3 +406,109 @@ def test_parts_are_few_and_even(count, size):
     assert max(lengths) <= size
     assert max(lengths) - min(lengths) <= 1
     assert (len(parts) - 1) * size < count
+
+
+class Killed(BaseException):
+    """Stands for the death of the process."""
+
+
+@pytest.fixture
+def going_on(runs, tmp_path, monkeypatch):
+    """Train three seeds with checkpoints after every epoch; the process dies in the epoch ``dies_in`` of a seed."""
+    monkeypatch.setattr(checkpoint, "INTERVAL", 0)
+
+    def train(size=3, dies_in=None):
+        def begin(cell):
+            return lambda record: died(cell.seed, record.epoch)
+
+        def died(*where):
+            runs.epochs.append(where)
+            if where == dies_in:
+                raise Killed
+
+        asked = [SeedToRun(cell, lambda cell=cell: begin(cell), None, tmp_path / cell.run_id) for cell in runs.cells(3)]
+        ends = run_seeds(asked, runs.table, runs.registry, "cpu", size)
+        return [end.result for end in sorted(ends, key=lambda end: end.place)]
+
+    return train
+
+
+def _resumed(results):
+    return [[place["epoch"] for place in result.facts.get("resumed", [])] for result in results]
+
+
+def test_seeds_whose_process_died_go_on_side_by_side(going_on, runs, alone):
+    with pytest.raises(Killed):
+        going_on(dies_in=(1, 2))
+    runs.epochs.clear()
+    results = going_on()
+    for found, expected in zip(results, alone, strict=False):
+        _same(found, expected)
+        assert found.history.warnings == []
+    assert _resumed(results) == [[1]] * 3
+    assert runs.epochs == [(seed, 2) for seed in range(3)]
+    assert [result.facts["seeds_side_by_side"] for result in results] == [3] * 3
+
+
+def test_a_seed_that_stands_elsewhere_goes_on_alone(going_on, runs, alone, tmp_path):
+    with pytest.raises(Killed):
+        going_on(dies_in=(1, 2))
+    (tmp_path / runs.cell(1).run_id).unlink()
+    results = going_on()
+    for found, expected in zip(results, alone, strict=False):
+        _same(found, expected)
+    assert _resumed(results) == [[1], [], [1]]
+    assert [result.facts.get("seeds_side_by_side") for result in results] == [2, None, 2]
+
+
+def test_seeds_one_after_another_go_on_one_after_another(going_on, runs, alone):
+    with pytest.raises(Killed):
+        going_on(size=1, dies_in=(1, 2))
+    runs.epochs.clear()
+    results = going_on(size=1)
+    for found, expected in zip(results, alone, strict=False):
+        _same(found, expected, exactly=True)
+    assert _resumed(results) == [[2], [1], []]
+    assert runs.epochs == [(1, 2), (2, 1), (2, 2)]
+
+
+def test_seeds_whose_checkpoints_are_of_no_use_begin_anew_side_by_side(going_on, runs, alone, monkeypatch):
+    def refuse(*_):
+        raise CheckpointError("an optimizer's groups are others")
+
+    with pytest.raises(Killed):
+        going_on(dies_in=(1, 2))
+    monkeypatch.setattr(seeds_side_by_side, "load_optimizers", refuse)
+    results = going_on()
+    for found, expected in zip(results, alone, strict=False):
+        _same(found, expected)
+        (warning,) = found.history.warnings
+        assert warning.endswith("as its checkpoint is of no use: an optimizer's groups are others")
+    assert _resumed(results) == [[]] * 3
+    assert [result.facts["seeds_side_by_side"] for result in results] == [3] * 3
+
+
+def test_a_run_whose_checkpoint_is_of_no_use_is_made_again(runs, alone, tmp_path, monkeypatch):
+    def die(record):
+        if record.epoch == 2:
+            raise Killed
+
+    monkeypatch.setattr(checkpoint, "INTERVAL", 0)
+    given = runs.cell(0), runs.table, runs.registry, "cpu"
+    saved = tmp_path / "saved"
+    with pytest.raises(Killed):
+        run_cell(*given, die, checkpoint=saved)
+    kept = saved.read_bytes()
+    found = run_cell(*given, lambda record: None, checkpoint=saved)
+    _same(found, alone[0], exactly=True)
+    assert found.facts["resumed"] == [{"stage": "train", "epoch": 1}]
+    assert found.facts["seconds"]["train"] > found.history.stages[0].step_seconds * found.history.stages[0].steps
+
+    saved.write_bytes(kept)
+    monkeypatch.setattr(trainer_module, "load_optimizers", lambda *_: 1 / 0)
+    found = run_cell(*given, lambda record: None, checkpoint=saved)
+    _same(found, alone[0], exactly=True)
+    assert "resumed" not in found.facts
+    assert found.facts["warnings"] == [
+        "the run began anew, as its checkpoint is of no use: ZeroDivisionError: division by zero"
+    ]

@@ -8,9 +8,11 @@ import signal
 import numpy as np
 import pytest
 
+from rmtl_bench.contracts.executor import Job, Room
+from rmtl_bench.contracts.run_request import RunRequest
 from rmtl_bench.execution import Options
-from rmtl_bench.execution.local import MOST_SEEDS
-from rmtl_bench.execution.request import RunRequest
+from rmtl_bench.execution.options import MOST_SEEDS
+from rmtl_bench.execution.process_executor import ProcessExecutor
 from rmtl_bench.store import Index, Store
 from rmtl_bench.store.run_files import read_run, read_table
 
@@ -74,19 +76,17 @@ def test_a_seed_that_diverges_is_a_diverged_run(workshop, new_watcher):
     assert workshop.execute(cells, new_watcher(), jobs=1, seeds_per_pass=2) == {"diverged": 2}
 
 
-def test_a_killed_process_loses_what_it_had_begun_and_the_rest_is_run_after_all(workshop, new_watcher):
-    flag = str(workshop.folder / "killed-in-a-pass")
-    cells = [workshop.cell(seed, behaviour="kill", flag=flag) for seed in (30, 31, 32, 33)]
+def test_of_a_killed_process_what_it_had_begun_is_made_once_more_and_the_rest_as_if_nothing_were(workshop, new_watcher):
+    cells = [workshop.cell(seed, behaviour="die") for seed in (30, 31, 32, 33)]
     # Passes of two in one process: the first pass is killed, the second has not begun.
     watcher = new_watcher()
-    executor = Options(device="cpu", jobs=1, seeds_per_pass=0)
-    assert executor.on("cpu", 4).most_seeds(4, 1) == 4
-    counts = workshop.execute(cells, watcher, jobs=1, seeds_per_pass=2)
-    assert counts == {"killed": 2, "ok": 2}
+    options = Options(device="cpu", jobs=1, seeds_per_pass=0).within(Room("cpu", 1, 1))
+    assert options.most_seeds(4, 1) == 4
+    assert workshop.execute(cells, watcher, jobs=1, seeds_per_pass=2) == {"interrupted": 4}
+    assert sorted(watcher.lost) == sorted(cell.run_id for cell in cells)
     statuses = {run_id: attempt.status for run_id, attempt in Index(workshop.store).latest().items()}
-    assert sorted(statuses[cell.run_id] for cell in cells) == ["killed", "killed", "ok", "ok"]
-    killed = next(cell for cell in cells if statuses[cell.run_id] == "killed")
-    assert signal.Signals.SIGKILL.name in read_run(workshop.store.runs_path / killed.run_id).error
+    assert {statuses[cell.run_id] for cell in cells} == {"interrupted"}
+    assert signal.Signals.SIGKILL.name in read_run(workshop.store.runs_path / cells[0].run_id).error
 
 
 def test_seeds_that_build_on_others_wait_for_all_and_start_together(workshop, new_watcher):
@@ -103,13 +103,24 @@ def test_a_request_for_several_runs_comes_back_as_it_went(request_for, cells):
     assert [run.cell.seed for run in request.runs] == list(SEEDS)
 
 
-def test_choices_follow_the_device_and_the_cores(monkeypatch):
-    monkeypatch.setattr("rmtl_bench.execution.local.cores", lambda: 8)
-    monkeypatch.setattr("rmtl_bench.execution.local.default_jobs", lambda device: 1 if device == "cuda" else 8)
-    assert Options().on("cpu", 100) == Options("cpu", 8, 1, 1)
-    assert Options().on("cuda", 100) == Options("cuda", 1, 1, 0)
-    assert Options(threads=0).on("cpu", 3) == Options("cpu", 3, 2, 1)
-    assert Options(seeds_per_pass=0).on("cpu", 2) == Options("cpu", 2, 1, 0)
+def test_choices_follow_the_device_and_the_cores(workshop, monkeypatch):
+    monkeypatch.setattr("rmtl_bench.execution.process_executor.cores", lambda: 8)
+    monkeypatch.setattr("rmtl_bench.execution.process_executor.default_jobs", lambda d: 1 if d == "cuda" else 8)
+
+    def choices(device, runs, **given):
+        monkeypatch.setattr("rmtl_bench.execution.process_executor.resolve_device", lambda text, count: device)
+        options, executor = Options(**given), ProcessExecutor(workshop.starter)
+        job = Job(options.device, options.jobs, options.threads, runs, (), {})
+        try:
+            made = options.within(executor.open(job, lambda request, event: None))
+        finally:
+            executor.close()
+        return made.device, made.jobs, made.threads, made.seeds_per_pass
+
+    assert choices("cpu", 100) == ("cpu", 8, 1, 1)
+    assert choices("cuda", 100) == ("cuda", 1, 1, 0)
+    assert choices("cpu", 3, threads=0) == ("cpu", 3, 2, 1)
+    assert choices("cpu", 2, seeds_per_pass=0) == ("cpu", 2, 1, 0)
 
 
 def test_measured_seeds_are_divided_where_groups_are_fewer_than_processes():

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from rmtl_bench.contracts.errors import StoreError
+from rmtl_bench.contracts.run_request import RunRequest
 from rmtl_bench.execution.kept import read_kept, write_kept
 from rmtl_bench.execution.queue import CellQueue
-from rmtl_bench.execution.request import RunRequest
 from rmtl_bench.execution.worker import make_run
 from rmtl_bench.store import Index
 from rmtl_bench.store.run_files import read_run, read_table
@@ -80,25 +80,25 @@ def test_keeping_decides_no_number(workshop, family, tmp_path):
         np.testing.assert_array_equal(one[column], other[column])
 
 
-def test_the_heir_of_a_failed_source_is_a_failed_run_that_names_it(workshop, new_watcher):
+def test_the_heir_of_a_failed_source_is_skipped_and_names_it(workshop, new_watcher):
     source, heir = workshop.heirs(seed=1, alone="raise")
     watcher = new_watcher()
-    assert workshop.execute([source, heir], watcher, jobs=1, kept=[source]) == {"failed": 2}
+    assert workshop.execute([source, heir], watcher, jobs=1, kept=[source]) == {"failed": 1, "skipped": 1}
     called = f"toy-sessions/toy-logistic/toy-heir/1 ({source.run_id})"
     error = f"not started: the run it builds on, {called}, ended as failed"
     assert watcher.outcomes[heir.run_id].error == error
     assert watcher.begun == [source.run_id, heir.run_id]
     record = read_run(workshop.store.runs_path / heir.run_id)
-    assert (record.status, record.error, record.cell) == ("failed", error, heir)
-    assert Index(workshop.store).latest()[heir.run_id].status == "failed"
+    assert (record.status, record.error, record.cell) == ("skipped", error, heir)
+    assert Index(workshop.store).latest()[heir.run_id].status == "skipped"
     assert list(workshop.store.staging.iterdir()) == []
 
 
-def test_the_heir_of_a_run_that_kept_nothing_is_a_failed_run(workshop, new_watcher):
+def test_the_heir_of_a_run_that_kept_nothing_is_skipped(workshop, new_watcher):
     source, heir = workshop.heirs(seed=2)
     watcher = new_watcher()
     assert workshop.execute([source], new_watcher()) == {"ok": 1}
-    assert workshop.execute([heir], watcher) == {"failed": 1}
+    assert workshop.execute([heir], watcher) == {"skipped": 1}
     said = f"not started: the run it builds on, {source.run_id}, has no kept.safetensors in the store"
     assert watcher.outcomes[heir.run_id].error == said
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from rmtl_bench.contracts.cell import Component
+from rmtl_bench.contracts.executor import Ended
 from rmtl_bench.execution.publish import publish_run
 from rmtl_bench.execution.starter import RunStarter, may_fork
 from rmtl_bench.store.run_files import read_run, read_table
@@ -106,7 +107,7 @@ def rmtl_weightings():
 
 PARENT = """
 import sys, time
-from rmtl_bench.execution.request import RunRequest
+from rmtl_bench.contracts.run_request import RunRequest
 from rmtl_bench.execution.starter import RunStarter, may_fork
 
 request = RunRequest.from_line(sys.stdin.readline())
@@ -205,18 +206,19 @@ def test_a_run_that_is_killed_says_by_what_and_the_others_go_on(starter, rough):
     killed, other = starter.start(rough("die")), starter.start(rough(seed=1))
     code, _ = finish(killed)
     assert code == -signal.SIGKILL
-    assert killed.obituary(code).startswith("the run's process was killed by SIGKILL")
+    assert killed.ending(code).error.startswith("the run's process was killed by SIGKILL")
     assert finish(other)[0] == 0
     assert read_run(other.request.staging).status == "ok"
 
 
-def test_a_process_that_leaves_no_result_is_a_killed_run_with_its_last_words(template, rough, workshop):
+def test_a_process_that_leaves_no_result_is_a_failed_run_with_its_last_words(template, rough, workshop):
     request = rough("words", seed=9)
     staging = workshop.store.staging_folder(request.cell.run_id)
     process = template.start(dataclasses.replace(request, staging=staging))
     code, _ = finish(process)
-    outcome = publish_run(workshop.store, process, code)
-    assert outcome.status == "killed"
+    ended = Ended(process.request, process.ending(code))
+    outcome = publish_run(workshop.store, process.request, ended, process.started)
+    assert outcome.status == "failed"
     assert outcome.error.startswith("the run's process exited with code 3 and left no result\n")
     assert outcome.error.endswith("\nlast words")
     assert read_run(workshop.store.runs_path / request.cell.run_id).error == outcome.error
@@ -340,7 +342,7 @@ def test_a_template_that_dies_at_its_start_is_what_ended_the_run(workshop, rough
         for seed in range(2):
             process = starter.start(rough(seed=seed))
             code, _ = finish(process)
-            assert process.obituary(code) == "the run's process was killed by SIGILL"
+            assert process.ending(code).error == "the run's process was killed by SIGILL"
 
 
 def test_the_devices_are_counted_and_the_template_stays_fit(template, rough):

@@ -57,6 +57,7 @@ class ToyEqual(LossWeighting):
         self.behaviour = behaviour
         self.flag = flag
         self.epochs = 0
+        self.hoard: list[Tensor] = []
 
     def after_epoch(self, losses: Tensor) -> None:
         self.epochs += 1
@@ -67,7 +68,13 @@ class ToyEqual(LossWeighting):
         if self.behaviour == "kill" and not Path(self.flag).exists():
             Path(self.flag).touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        if self.behaviour == "sleep":
+        if self.behaviour == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.behaviour == "lack":
+            raise MemoryError("the toy was told to want more")
+        if self.behaviour == "hog":
+            self.hoard.append(torch.ones(10_000_000))
+        if self.behaviour in ("sleep", "hog"):
             time.sleep(0.2)
         mean = losses.mean()
         if self.behaviour == "diverge" or (self.behaviour == "diverge-later" and self.epochs):
@@ -179,7 +186,7 @@ def rmtl_backbones() -> list[BackboneInfo]:
 
 @hookimpl
 def rmtl_weightings() -> list[WeightingInfo]:
-    behaviours = ("learn", "raise", "kill", "sleep", "diverge", "diverge-later")
+    behaviours = ("learn", "raise", "kill", "die", "lack", "hog", "sleep", "diverge", "diverge-later")
     return [
         WeightingInfo(
             name="toy-equal",

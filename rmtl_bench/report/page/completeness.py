@@ -28,7 +28,7 @@ def completeness(contents: ReportContents) -> Completeness:
 
 
 def ending(contents: ReportContents) -> str:
-    """Return how the runs ended that did not end well, "" where there are none: "2 failed, 1 killed"."""
+    """Return how the runs ended that did not end well, "" where there are none: "2 failed, 1 timeout"."""
     ended = contents.suite.ended_badly()
     return ", ".join(f"{count} {status}" for status, count in ended.items())
 

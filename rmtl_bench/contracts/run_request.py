@@ -1,14 +1,34 @@
-"""What the parent tells a run's process: one line of JSON."""
+"""What an executor is told of a run to make, and hands to the process that makes it: one line of JSON."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rmtl_bench.contracts.cell import Cell
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run may take at most: ``seconds`` of time, ``memory`` in bytes; ``None``: without limit.
+
+    Runs in one process share its memory, and have their times one after another: so many times the seconds in all.
+    Memory is what the process cannot give back to a file: pages of memory-mapped data do not count.
+    """
+
+    seconds: float | None = None
+    memory: int | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return self.seconds is not None or self.memory is not None
+
+
+NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -20,7 +40,8 @@ class RunRequest:
     :func:`~rmtl_bench.execution.environment.describe_machine`; the run finds out itself what it is not told.
     ``others``: runs that differ from this one in their seed alone, for the same process to make, ``seeds_per_pass`` of
     all these side by side; 0: as many as a measurement finds fastest. ``profile``: whether to write down where the time
-    of all these goes.
+    of all these goes. ``checkpoint``: where the run keeps what it takes to go on from its last epoch, and looks for
+    what an earlier attempt has left; ``None``: nowhere. ``limits``: of each of the runs.
     """
 
     cell: Cell
@@ -35,6 +56,8 @@ class RunRequest:
     others: tuple[RunRequest, ...] = ()
     seeds_per_pass: int = 1
     profile: bool = False
+    checkpoint: Path | None = None
+    limits: Limits = NO_LIMITS
 
     @property
     def runs(self) -> tuple[RunRequest, ...]:
@@ -59,6 +82,8 @@ class RunRequest:
             "others": [other._to_json() for other in self.others],
             "seeds_per_pass": self.seeds_per_pass,
             "profile": self.profile,
+            "checkpoint": None if self.checkpoint is None else str(self.checkpoint),
+            "limits": asdict(self.limits),
         }
 
     @classmethod
@@ -81,4 +106,6 @@ class RunRequest:
             tuple(cls._from_json(other) for other in data["others"]),
             data["seeds_per_pass"],
             data["profile"],
+            None if data["checkpoint"] is None else Path(data["checkpoint"]),
+            Limits(**data["limits"]),
         )

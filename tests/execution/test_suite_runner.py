@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,12 +13,14 @@ import pytest
 
 from rmtl_bench import hookimpl
 from rmtl_bench.contracts.errors import UsageError
-from rmtl_bench.execution import LocalExecutor, Options, missing_cells
-from rmtl_bench.execution.local import _Interruption
-from rmtl_bench.store import Index
-from rmtl_bench.store.run_files import read_environment, read_run, read_table
+from rmtl_bench.contracts.run_request import Limits
+from rmtl_bench.execution import Options, SuiteRunner, missing_cells
+from rmtl_bench.execution.interruption import Interruption
+from rmtl_bench.store import Index, Store
+from rmtl_bench.store.run_files import read_environment, read_run, read_table, write_run
 
 FILES = {
+    "checksums.json",
     "run.json",
     "environment.json",
     "metrics.parquet",
@@ -25,7 +29,7 @@ FILES = {
     "predictions.parquet",
     "log.txt",
 }
-ENDS = {"plain": "ok", "mgda": "ok", "raise": "failed", "diverge": "diverged", "relapse": "diverged", "kill": "killed"}
+ENDS = {"plain": "ok", "mgda": "ok", "raise": "failed", "diverge": "diverged", "relapse": "diverged", "kill": "ok"}
 
 
 class _Observer:
@@ -70,25 +74,24 @@ def done(workshop, new_watcher):
 
 
 def test_each_run_ends_in_its_own_way_and_none_takes_another_down(workshop, done):
-    assert done.counts == {"ok": 2, "failed": 1, "diverged": 2, "killed": 1}
+    assert done.counts == {"ok": 3, "failed": 1, "diverged": 2}
     latest = Index(workshop.store).latest()
     assert {name: latest[cell.run_id].status for name, cell in done.cells.items()} == ENDS
     assert {name: done.watcher.outcomes[cell.run_id].status for name, cell in done.cells.items()} == ENDS
 
 
 def test_a_run_that_ended_well_has_every_file(done):
-    for name in ("plain", "mgda"):
+    for name in ("plain", "mgda", "kill"):
         assert {path.name for path in done.folders[name].iterdir()} == FILES
 
 
 def test_a_run_that_ended_badly_says_why(done):
     errors = {name: read_run(folder).error for name, folder in done.folders.items()}
-    assert errors["plain"] == errors["mgda"] == ""
+    assert errors["plain"] == errors["mgda"] == errors["kill"] == ""
     assert "Traceback" in errors["raise"]
     assert "RuntimeError: the toy was told to raise" in errors["raise"]
     assert "DivergedError: stage 'train', epoch 1" in errors["diverge"]
-    assert errors["kill"].startswith("the run's process was killed by SIGKILL")
-    for name in ("raise", "diverge", "kill"):
+    for name in ("raise", "diverge"):
         assert not (done.folders[name] / "metrics.parquet").exists()
 
 
@@ -101,7 +104,7 @@ def test_a_run_that_diverged_after_a_good_epoch_has_every_file_and_says_why(done
 
 def test_only_runs_that_ended_well_have_scores(workshop, done):
     scores = Index(workshop.store).scores()
-    assert set(scores["run_id"]) == {done.cells[name].run_id for name in ("plain", "mgda")}
+    assert set(scores["run_id"]) == {done.cells[name].run_id for name in ("plain", "mgda", "kill")}
 
 
 def test_metrics_have_a_row_a_task_and_metric_and_the_gap_to_the_known_optimum(done):
@@ -154,10 +157,13 @@ def test_the_listener_is_told_of_data_runs_and_epochs(done):
     watcher = done.watcher
     assert watcher.prepared == ["toy-sessions"]
     assert watcher.announced == [(6, 2, "cpu")]
-    assert watcher.begun == [cell.run_id for cell in done.cells.values()]
+    # Begun twice, and in between it was lost.
+    killed = done.cells["kill"].run_id
+    assert watcher.lost == [killed]
+    assert sorted(watcher.begun) == sorted([killed, *(cell.run_id for cell in done.cells.values())])
     epochs = {name: watcher.epochs[cell.run_id] for name, cell in done.cells.items()}
     assert epochs["plain"] == read_run(done.folders["plain"]).facts["stages"][0]["epochs"]
-    assert epochs["raise"] == epochs["kill"] == epochs["diverge"] == 0
+    assert epochs["raise"] == epochs["diverge"] == 0
     assert epochs["relapse"] == 1
 
 
@@ -172,17 +178,67 @@ def test_nothing_is_left_in_staging(workshop, done):
     assert list(workshop.store.staging.iterdir()) == []
 
 
-def test_a_killed_run_is_made_again_on_request_and_its_first_attempt_stays(workshop, done, new_watcher):
-    cells, index = list(done.cells.values()), Index(workshop.store)
+def test_a_run_that_is_killed_twice_is_interrupted_and_the_next_command_makes_it_again(workshop, done, new_watcher):
+    cell, index, watcher = workshop.cell(behaviour="die", seed=5), Index(workshop.store), new_watcher()
+    assert workshop.execute([cell], watcher) == {"interrupted": 1}
+    assert watcher.lost == [cell.run_id]
+    assert read_run(workshop.store.runs_path / cell.run_id).error.startswith("the run's process was killed by SIGKILL")
     statuses = {run_id: attempt.status for run_id, attempt in index.latest().items()}
-    assert missing_cells(cells, statuses) == []
-    again = missing_cells(cells, statuses, "killed")
-    assert again == [done.cells["kill"]]
-    # The toy finds its flag, and learns this time.
-    assert workshop.execute(again, new_watcher()) == {"ok": 1}
-    latest = index.latest()[done.cells["kill"].run_id]
-    assert (latest.attempt, latest.status) == (2, "ok")
-    assert read_run(done.folders["kill"]).status == "killed"
+    assert missing_cells([cell, *done.cells.values()], statuses) == [cell]
+
+
+def test_a_run_over_a_limit_is_stopped_and_says_which(workshop, new_watcher):
+    endless = {"max_epochs": 1000, "patience": 1000}
+    slow = workshop.cell(behaviour="sleep", seed=6, trainer=endless)
+    assert workshop.execute([slow], new_watcher(), limits=Limits(seconds=1.0)) == {"timeout": 1}
+    assert "longer than the limit of 1 s" in read_run(workshop.store.runs_path / slow.run_id).error
+    large = workshop.cell(behaviour="hog", seed=6, trainer=endless)
+    assert workshop.execute([large], new_watcher(), limits=Limits(memory=900_000_000)) == {"oom": 1}
+    assert "over the limit of 900 MB" in read_run(workshop.store.runs_path / large.run_id).error
+
+
+def test_a_run_that_finds_no_memory_is_out_of_memory(workshop, new_watcher):
+    alone, *beside = [workshop.cell(behaviour="lack", seed=seed) for seed in (7, 8, 9)]
+    assert workshop.execute([alone], new_watcher()) == {"oom": 1}
+    assert workshop.execute(beside, new_watcher(), jobs=1, seeds_per_pass=2) == {"oom": 2}
+    assert "MemoryError: the toy was told to want more" in read_run(workshop.store.runs_path / alone.run_id).error
+
+
+def test_when_enough_has_failed_nothing_more_is_run(workshop, new_watcher):
+    failing = [workshop.cell(behaviour="raise", seed=seed) for seed in (10, 11, 12)]
+    endless = workshop.cell(behaviour="sleep", seed=10, trainer={"max_epochs": 1000, "patience": 1000})
+    watcher = new_watcher()
+    assert workshop.execute([endless, *failing], watcher, max_failures=2) == {"failed": 2}
+    assert watcher.stops == [(2, 2)]
+    assert list(workshop.store.staging.iterdir()) == list((workshop.store.path / "claims").iterdir()) == []
+
+
+def test_what_another_command_makes_is_waited_for_and_not_made_twice(workshop, done, new_watcher):
+    cell, other = workshop.cell(seed=13), Store.open(workshop.store.path)
+    claimed = other.claim(cell.run_id)
+    assert claimed
+
+    def publish_elsewhere(waited):
+        shutil.copytree(done.folders["plain"], folder := other.staging_folder(cell.run_id), dirs_exist_ok=True)
+        write_run(folder, replace(read_run(folder), run_id=cell.run_id, cell=cell))
+        other.publish(folder, cell.run_id)
+        other.release(cell.run_id)
+
+    watcher = new_watcher()
+    watcher.waiting_for = publish_elsewhere
+    assert workshop.execute([cell], watcher) == {"ok": 1}
+    assert watcher.begun == []
+    assert watcher.elsewhere.keys() == {cell.run_id}
+    assert workshop.store.attempts(cell.run_id) == 1
+
+
+def test_what_another_command_has_given_up_is_made_here(workshop, new_watcher):
+    cell, other = workshop.cell(seed=14), Store.open(workshop.store.path)
+    assert other.claim(cell.run_id)
+    watcher = new_watcher()
+    watcher.waiting_for = lambda waited: other.release(waited.run_id)
+    assert workshop.execute([cell], watcher) == {"ok": 1}
+    assert watcher.begun == [cell.run_id]
 
 
 def _without_seconds(table):
@@ -215,7 +271,7 @@ def test_an_interrupt_keeps_what_is_finished_stops_the_rest_and_the_same_cell_gi
 
 def test_a_device_that_is_not_there_is_refused_before_anything_is_prepared(workshop, new_watcher):
     watcher = new_watcher()
-    executor = LocalExecutor(workshop.host, workshop.sources, workshop.store, watcher, Options(device="tpu"))
+    executor = SuiteRunner(workshop.host, workshop.sources, workshop.store, watcher, Options(device="tpu"))
     with pytest.raises(UsageError, match="unknown device 'tpu'"):
         executor.run("toy@1", [workshop.cell()])
     assert watcher.prepared == watcher.announced == []
@@ -224,7 +280,7 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_prepared(works
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
 def test_a_signal_waits_for_a_safe_point_a_second_does_not_and_the_handlers_are_given_back(number):
     before = signal.getsignal(number)
-    with _Interruption() as interruption:
+    with Interruption() as interruption:
         interruption.check()
         os.kill(os.getpid(), number)
         with pytest.raises(KeyboardInterrupt):
@@ -244,5 +300,5 @@ def test_run_json_is_plain_json(done):
 
 def test_an_executor_that_is_given_no_starter_has_one_of_its_own(workshop, new_watcher):
     options = Options(device="cpu", jobs=1)
-    executor = LocalExecutor(workshop.host, workshop.sources, workshop.store, new_watcher(), options)
+    executor = SuiteRunner(workshop.host, workshop.sources, workshop.store, new_watcher(), options)
     assert executor.run("toy@1", [workshop.cell(seed=77)]) == {"ok": 1}
