@@ -49,9 +49,13 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # a generic class fr
     name = "TIME"
     _UNITS: ClassVar[dict[str, float]] = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
+    def __init__(self, zero: bool = False) -> None:
+        self._zero = zero
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the seconds; fail with a line that says what is right."""
-        return _quantity(self, value, self._UNITS, "a time such as 90s, 30m or 2h", param, ctx)
+        right = "a time such as 90s, 30m or 2h"
+        return _quantity(self, value, self._UNITS, right, param, ctx, self._zero)
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]  # a generic class from click 8.4 on alone
@@ -72,12 +76,13 @@ def _quantity(
     right: str,
     param: click.Parameter | None,
     ctx: click.Context | None,
+    zero: bool = False,
 ) -> float:
-    """Return a number with its unit as a number of the smallest one."""
+    """Return a number with its unit as a number of the smallest one; nought only where that can be."""
     if isinstance(value, int | float):
         return float(value)
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([a-zA-Z]*)", value, re.ASCII)
-    if match is None or match[2].lower() not in units or not float(match[1]):
+    if match is None or match[2].lower() not in units or not (zero or float(match[1])):
         kind.fail(f"{value!r} is not {right}", param, ctx)
     return float(match[1]) * units[match[2].lower()]
 
@@ -181,7 +186,9 @@ def show_report(document: Document, fmt: str, output: Path | None, refreshed: Re
     from rmtl_bench.report import render
 
     warn_of_problems(refreshed)
-    write_or_print(render(document, fmt), output)
+    text = render(document, fmt)
+    # JSON has in letters what a terminal would take for a command; a file is not shown.
+    write_or_print(text if fmt == "json" or output is not None else printable(text), output)
 
 
 def write_or_print(text: str, output: Path | None) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from rmtl_bench.store.index import Attempt, Cost, Index, OtherData, Refreshed
+from rmtl_bench.store.index import Index, Refreshed
 from rmtl_bench.store.layout import RunFolder, Store
 from rmtl_bench.store.plans import PlannedCell, StoredPlan, all_plans, load_plan, plan_names, save_plan
+from rmtl_bench.store.queries import Attempt, Cost, OtherData
 
 __all__ = [
     "Attempt",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rmtl_bench.contracts.errors import StoreError
 from rmtl_bench.store.plans import PlannedCell
 from rmtl_bench.store.run_files import TABLES
-from rmtl_bench.store.tables import escaped, first_line, memory_connection, read_parquet, register
+from rmtl_bench.store.tables import check_files, escaped, first_line, memory_connection, read_parquet, register
 
 _LABELS = {"dataset": "VARCHAR", "backbone": "VARCHAR", "weighting": "VARCHAR"}
 _KEYS = {
@@ -66,6 +66,7 @@ def average_over_seeds(
         )
         paths = list(dict.fromkeys(files[cell.run_id] for cell in found))
         try:
+            check_files(connection, paths)
             return dict(connection.execute(sql, [escaped(paths)]).fetchnumpy())
         except duckdb.Error as error:
             for path in paths:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rmtl_bench.contracts.errors import StoreError
 from rmtl_bench.store.plans import PlannedCell
-from rmtl_bench.store.tables import escaped, first_line, memory_connection, read_parquet, register
+from rmtl_bench.store.tables import check_files, escaped, first_line, memory_connection, read_parquet, register
 
 RELIABILITY_COLUMNS = ("dataset", "backbone", "weighting", "task", "bin", "n", "mean_score", "mean_label")
 """The columns of :func:`reliability`."""
@@ -52,6 +52,7 @@ def reliability(cells: Sequence[PlannedCell], folders: Mapping[str, Path], bins:
     with memory_connection() as connection:
         try:
             select = register(connection, "given", planned, dict.fromkeys(planned, "VARCHAR"))
+            check_files(connection, paths)
             tasks = _tasks(connection, paths)
             given = {"paths": escaped(paths), "bins": bins, **{f"task{k}": task for k, task in enumerate(tasks)}}
             return dict(connection.execute(_sql(select, tasks), given).fetchnumpy())

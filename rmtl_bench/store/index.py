@@ -2,15 +2,16 @@
 
 One process writes at a time, for moments: it reads the new folders first, then opens, inserts, and closes.
 Writers also exclude each other by a lock file, held around opening and closing: processes that took turns by
-DuckDB's own lock alone were measured to lose committed rows now and then.
+DuckDB's own lock alone were measured to lose committed rows now and then. Readers let a waiting writer pass.
 """
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -18,49 +19,46 @@ import duckdb
 from numpy.typing import NDArray
 
 from rmtl_bench.contracts.errors import StoreError, UsageError
+from rmtl_bench.data.locks import is_locked
 from rmtl_bench.store import schema
 from rmtl_bench.store.ingest import Batch, Problem, Stamp, insert, read_batch, stamp
 from rmtl_bench.store.layout import RunFolder, Store
-from rmtl_bench.store.locks import locked
+from rmtl_bench.store.locks import PAUSE, UnwritableError, locked
+from rmtl_bench.store.queries import OTHER, WELL, Attempt, Cost, OtherData, chosen_runs
+from rmtl_bench.store.scratch import make_scratch_folder, scratch_folder
 from rmtl_bench.store.tables import first_line
 
 BATCH = 500
 """Runs ingested in one transaction."""
 
+PATIENT = 2.0
+"""The most seconds that an index beside a store that cannot be written takes without a word."""
+
+_FILE = "results.duckdb"
 _T = TypeVar("_T")
-_WELL = """
-SELECT * FROM runs WHERE status = 'ok' QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY attempt DESC) = 1
-"""
-_OTHER = """
-WITH cells AS (
-    SELECT run_id, run_id IN (SELECT unnest(CAST(? AS VARCHAR[]))) AS planned, dataset, backbone, weighting, seed,
-        json_extract_string(cell, '$.fingerprint') AS fingerprint,
-        concat_ws(' ', json_extract(cell, '$.dataset'), json_extract(cell, '$.trainer')) AS rest
-    FROM v_latest
-)
-SELECT this.dataset, this.fingerprint, other.fingerprint, count(DISTINCT other.run_id)
-FROM cells AS this JOIN cells AS other USING (dataset, backbone, weighting, seed, rest)
-WHERE this.planned AND NOT other.planned AND this.fingerprint <> other.fingerprint
-GROUP BY ALL ORDER BY ALL
-"""
+_FULL = "No space left on device"
 _BUSY = ("Could not set lock", "different configuration than existing connections")
+# Also where it is written: an index from a stranger may hold views, which must reach no other file and no network.
 _SEALED: dict[str, Any] = {
     "enable_external_access": False,
     "lock_configuration": True,
     "python_enable_replacements": False,
     "autoinstall_known_extensions": False,
 }
-_OPEN: dict[str, Any] = {"python_enable_replacements": False, "autoinstall_known_extensions": False}
 
 
 @dataclass(frozen=True)
 class Refreshed:
-    """What a refresh did: runs ingested and removed, folders that cannot be read, and whether it began anew."""
+    """What a refresh did: runs ingested and removed, folders that cannot be read, and whether it began anew.
+
+    ``note``: what else the user should know, one line; empty: nothing.
+    """
 
     ingested: int = 0
     removed: int = 0
     problems: tuple[Problem, ...] = ()
     rebuilt: bool = False
+    note: str = ""
 
 
 class _Changes(NamedTuple):
@@ -75,37 +73,15 @@ class _Changes(NamedTuple):
         return not any(self)
 
 
-class Attempt(NamedTuple):
-    """The latest attempt at a run: how it ended, in how many seconds, and its traceback."""
-
-    attempt: int
-    status: str
-    seconds: float
-    error: str
-
-
-class Cost(NamedTuple):
-    """What a run took: the mean seconds of a training step, evaluation left out, and the number of parameters."""
-
-    seconds_a_step: float | None
-    parameters: int | None
-
-
-class OtherData(NamedTuple):
-    """Runs of a data set (a label) that were made on another state of its data: fingerprints and number of runs."""
-
-    dataset: str
-    fingerprint: str
-    other: str
-    runs: int
-
-
 class Index:
-    """The index of ``store``. Another command holding the file is waited for, up to ``patience`` seconds."""
+    """The index of ``store``. Another command holding the file is waited for, up to ``patience`` seconds.
+
+    Where the store cannot be written, and its index lacks something, the process gets one of its own beside it.
+    """
 
     def __init__(self, store: Store, patience: float = 10.0) -> None:
         self.store = store
-        self.path = store.path / "results.duckdb"
+        self.path = (scratch_folder(store.path) or store.path) / _FILE
         self.patience = patience
         self._shared: duckdb.DuckDBPyConnection | None = None
 
@@ -116,13 +92,32 @@ class Index:
         schema version is moved aside to ``results.duckdb.aside`` and made anew. When nothing is new, nothing
         is written. Raises :class:`StoreError` when another command holds the file for too long.
         """
-        known = self._known()
+        known = self.known()
         if known is not None and self._changes(known).none:
             return Refreshed(problems=self._strangers())
-        return self._update(anew=False)
+        try:
+            return self._update(anew=False)
+        except UnwritableError:
+            return self._refresh_beside(known is not None)
+
+    def _refresh_beside(self, usable: bool) -> Refreshed:
+        """Refresh an index of this process alone, begun with the store's own where that is ``usable``."""
+        started = time.monotonic()
+        path = make_scratch_folder(self.store.path) / _FILE
+        if usable and not path.exists():
+            # A reader's connection keeps writers away while the file is copied.
+            with self._connect(read_only=True):
+                shutil.copyfile(self.path, path)
+        self.path = path
+        refreshed = self._update(anew=False)
+        seconds = time.monotonic() - started
+        if seconds < PATIENT:
+            return refreshed
+        note = f"{self.store.path} cannot be written, so this command made an index for itself alone: {seconds:.0f} s"
+        return replace(refreshed, note=note)
 
     def rebuild(self) -> Refreshed:
-        """Make the index anew from all run folders. Raises as :meth:`refresh` does."""
+        """Make the index anew from all run folders. Raises as :meth:`refresh` does, and where it cannot be written."""
         return self._update(anew=True)
 
     @contextmanager
@@ -167,7 +162,7 @@ class Index:
         Columns: ``run_id``, ``dataset``, ``backbone``, ``weighting`` (labels, as the run's own suite called them),
         ``seed`` int64, ``task``, ``metric``, ``value`` float64, ``higher_is_better`` bool; texts are objects.
         """
-        chosen, parameters = _chosen(run_ids, metrics)
+        chosen, parameters = chosen_runs(run_ids, metrics)
         sql = (
             "SELECT run_id, dataset, backbone, weighting, seed, task, metric, value, higher_is_better "  # noqa: S608
             f"FROM v_scores {chosen} ORDER BY run_id, task, metric"
@@ -176,13 +171,13 @@ class Index:
 
     def directions(self, run_ids: Sequence[str] | None = None) -> dict[str, bool]:
         """Return whether a higher value is better, for each metric that a run that ended well has; by name."""
-        chosen, parameters = _chosen(run_ids)
+        chosen, parameters = chosen_runs(run_ids)
         sql = f"SELECT metric, any_value(higher_is_better) FROM v_scores {chosen} GROUP BY metric ORDER BY metric"  # noqa: S608
         return dict(self._read(lambda connection: connection.execute(sql, parameters).fetchall()))
 
     def fingerprints(self, run_ids: Sequence[str] | None = None) -> dict[str, str]:
         """Return the fingerprint of the data of each run, by run id; of all runs by default."""
-        chosen, parameters = _chosen(run_ids)
+        chosen, parameters = chosen_runs(run_ids)
         sql = f"SELECT run_id, json_extract_string(cell, '$.fingerprint') FROM v_latest {chosen} ORDER BY run_id"  # noqa: S608
         return dict(self._read(lambda connection: connection.execute(sql, parameters).fetchall()))
 
@@ -192,11 +187,11 @@ class Index:
         Like these: of the same data set with the same parameters, backbone, weighting, trainer and seed, but of
         another fingerprint.
         """
-        return self._read(lambda connection: [OtherData(*r) for r in connection.execute(_OTHER, [run_ids]).fetchall()])
+        return self._read(lambda connection: [OtherData(*r) for r in connection.execute(OTHER, [run_ids]).fetchall()])
 
     def environments(self, run_ids: Sequence[str]) -> dict[str, str]:
         """Return the environment of each run that has one, as the JSON text it wrote, by run id."""
-        chosen, parameters = _chosen(run_ids)
+        chosen, parameters = chosen_runs(run_ids)
         sql = (
             "SELECT run_id, content FROM v_latest JOIN environments ON hash = environment "  # noqa: S608
             f"{chosen} ORDER BY run_id"
@@ -204,16 +199,16 @@ class Index:
         return dict(self._read(lambda connection: connection.execute(sql, parameters).fetchall()))
 
     def latest(self, run_ids: Sequence[str] | None = None) -> dict[str, Attempt]:
-        """Return the latest attempt at each run that has one, by run id; of all runs by default."""
-        chosen, parameters = _chosen(run_ids)
+        """Return the attempt that counts of each run that has one, by run id; of all runs by default."""
+        chosen, parameters = chosen_runs(run_ids)
         sql = f"SELECT run_id, attempt, status, seconds, error FROM v_latest {chosen} ORDER BY run_id"  # noqa: S608
         rows = self._read(lambda connection: connection.execute(sql, parameters).fetchall())
         return {row[0]: Attempt(*row[1:]) for row in rows}
 
     def folders(self, run_ids: Sequence[str] | None = None) -> dict[str, Path]:
         """Return the folder of the latest attempt that ended well of each run, by run id; of all runs by default."""
-        chosen, parameters = _chosen(run_ids)
-        sql = f"SELECT run_id, folder FROM ({_WELL}) {chosen} ORDER BY run_id"  # noqa: S608
+        chosen, parameters = chosen_runs(run_ids)
+        sql = f"SELECT run_id, folder FROM ({WELL}) {chosen} ORDER BY run_id"  # noqa: S608
         rows = self._read(lambda connection: connection.execute(sql, parameters).fetchall())
         return {run_id: self.store.runs_path / folder for run_id, folder in rows}
 
@@ -222,11 +217,11 @@ class Index:
 
         They are the texts of the list ``warnings`` in a run's facts, of its latest attempt that ended well.
         """
-        chosen, parameters = _chosen(run_ids)
+        chosen, parameters = chosen_runs(run_ids)
         sql = (
             "SELECT warning, count(DISTINCT run_id) AS given FROM ("  # noqa: S608
             "SELECT run_id, unnest(json_extract_string(facts, '$.warnings[*]')) AS warning "
-            f"FROM ({_WELL}) {chosen}) WHERE warning IS NOT NULL GROUP BY warning ORDER BY given DESC, warning"
+            f"FROM ({WELL}) {chosen}) WHERE warning IS NOT NULL GROUP BY warning ORDER BY given DESC, warning"
         )
         return dict(self._read(lambda connection: connection.execute(sql, parameters).fetchall()))
 
@@ -235,12 +230,12 @@ class Index:
 
         It stands in a run's facts, ``seconds_a_step`` and ``parameters``; ``None`` where they do not say.
         """
-        chosen, parameters = _chosen(run_ids)
+        chosen, parameters = chosen_runs(run_ids)
         said = [
             f"TRY_CAST(json_extract_string(facts, '$.{fact}') AS {sql})"
             for fact, sql in zip(Cost._fields, ("DOUBLE", "BIGINT"), strict=True)
         ]
-        sql = f"SELECT run_id, {', '.join(said)} FROM ({_WELL}) {chosen} ORDER BY run_id"  # noqa: S608
+        sql = f"SELECT run_id, {', '.join(said)} FROM ({WELL}) {chosen} ORDER BY run_id"  # noqa: S608
         rows = self._read(lambda connection: connection.execute(sql, parameters).fetchall())
         return {run_id: Cost(*cost) for run_id, *cost in rows}
 
@@ -260,7 +255,7 @@ class Index:
         except duckdb.Error as error:
             raise StoreError(f"{self.path} cannot be read: {first_line(error)}; rebuild it") from error
 
-    def _known(self) -> dict[str, Stamp] | None:
+    def known(self) -> dict[str, Stamp] | None:
         """Return what is ingested, by folder; ``None`` when there is no usable index of this version."""
         if not self.path.exists():
             return None
@@ -278,20 +273,24 @@ class Index:
         # Ten thousand folders are looked at by name: only what is new becomes an object.
         folders, _ = self.store.names()
         seen = {name: stamp(self.store.runs_path, name) for name in folders}
-        new = sorted((self.store.run_folder(name), at) for name, at in seen.items() if known.get(name) != at)
+        new = [(self.store.run_folder(name), at) for name, at in seen.items() if known.get(name) != at]
+        new.sort(key=lambda entry: (entry[0].run_id, entry[0].attempt))
         gone = [name for name in known if name not in seen]
         changed = [folder.path.name for folder, _ in new if folder.path.name in known]
         return _Changes(new, gone, changed)
 
     def _update(self, anew: bool) -> Refreshed:
-        with locked(self.store.path / "index.lock", self.patience):
+        with locked(self.path.with_name("index.lock"), self.patience):
             # Asked again under the lock: another command may just have ingested the same folders.
-            known = self._known()
+            known = self.known()
             if known is None:
                 self._set_aside()
             try:
                 return self._ingest(None if anew else known)
-            except duckdb.Error:
+            except duckdb.Error as error:
+                if _FULL in str(error):
+                    # What was committed before is still there, and whole.
+                    raise UnwritableError(f"{self.path} cannot be written: {first_line(error)}") from error
                 # Damage can show only when a block is read or written; the folders still have everything.
                 self._set_aside()
             try:
@@ -314,7 +313,7 @@ class Index:
         return Refreshed(ingested, len(changes.gone), problems, known is None)
 
     def _write(self, batch: Batch, outdated: Sequence[str], empty_first: bool) -> None:
-        with self._connect(read_only=False) as connection:
+        with locked(self._gate, self.patience), self._connect(read_only=False) as connection:
             connection.execute("BEGIN")
             if empty_first:
                 connection.execute(schema.creation())
@@ -329,9 +328,12 @@ class Index:
 
     def _connect(self, read_only: bool) -> duckdb.DuckDBPyConnection:
         deadline = time.monotonic() + self.patience
+        # A writer gets in between readers only if those who come later let it pass.
+        while read_only and is_locked(self._gate) and time.monotonic() < deadline:
+            time.sleep(PAUSE)
         while True:
             try:
-                return duckdb.connect(str(self.path), read_only=read_only, config=_SEALED if read_only else _OPEN)
+                return duckdb.connect(str(self.path), read_only=read_only, config=_SEALED)
             except duckdb.Error as error:
                 if not any(text in str(error) for text in _BUSY):
                     raise
@@ -339,7 +341,12 @@ class Index:
                     raise StoreError(
                         f"{self.path} is held by another process; try again when it has finished"
                     ) from error
-            time.sleep(0.02)
+            time.sleep(PAUSE)
+
+    @property
+    def _gate(self) -> Path:
+        """A lock that a writer holds while it waits for the readers to leave, and writes."""
+        return self.path.with_name("index.gate")
 
     def _set_aside(self) -> None:
         for path in (self.path, self.path.with_name(self.path.name + ".wal")):
@@ -352,11 +359,3 @@ class Index:
 
     def _strangers(self) -> tuple[Problem, ...]:
         return tuple(Problem(path, f"{path} is no folder of a run") for path in self.store.strangers())
-
-
-def _chosen(run_ids: Sequence[str] | None, metrics: Sequence[str] | None = None) -> tuple[str, list[Any]]:
-    """Return a WHERE clause and its parameters: by list, so that ten thousand runs are one parameter."""
-    given = {"run_id": run_ids, "metric": metrics}
-    asked = {column: list(names) for column, names in given.items() if names is not None}
-    terms = [f"{column} IN (SELECT unnest(CAST(? AS VARCHAR[])))" for column in asked]
-    return f"WHERE {' AND '.join(terms)}" if terms else "", list(asked.values())

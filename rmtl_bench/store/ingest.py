@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from rmtl_bench.contracts.cell import canonical_json
 from rmtl_bench.contracts.errors import StoreError
 from rmtl_bench.store import schema
 from rmtl_bench.store.layout import RunFolder
-from rmtl_bench.store.run_files import TABLES, RunRecord, read_run
+from rmtl_bench.store.run_files import TABLES, RunRecord, read_environment, read_run
 from rmtl_bench.store.tables import Columns, first_line, read_many, register
+
+_COMPONENTS = ("dataset", "backbone", "weighting")
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def read_batch(folders: Sequence[tuple[RunFolder, Stamp]]) -> Batch:
     readable: list[tuple[RunFolder, Stamp, dict[str, Any]]] = []
     for folder, seen in folders:
         try:
-            readable.append((folder, seen, _run_row(folder, _checked(folder))))
+            readable.append((folder, seen, _run_row(folder, checked(folder))))
         except StoreError as error:
             problems.append(Problem(folder.path, str(error)))
     metrics, broken = _metrics([folder for folder, _, _ in readable])
@@ -93,7 +96,8 @@ def insert(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
         connection.unregister("batch")
 
 
-def _checked(folder: RunFolder) -> RunRecord:
+def checked(folder: RunFolder) -> RunRecord:
+    """Return what a run's folder says; raises :class:`StoreError` where it is another run's, or lacks its scores."""
     record = read_run(folder.path)
     if record.run_id != folder.run_id:
         raise StoreError(f"{folder.path} holds the run {record.run_id}; its name is another run's")
@@ -129,9 +133,11 @@ def _metric_rows(paths: Sequence[Path]) -> Columns:
 
 def _environment(folder: Path) -> str:
     try:
-        return (folder / "environment.json").read_text(encoding="utf-8")
-    except (OSError, ValueError):
+        environment = read_environment(folder)
+    except StoreError:
         return ""
+    # As it was written; what was mended in reading stays mended.
+    return json.dumps(environment, indent=1, sort_keys=True) + "\n" if environment else ""
 
 
 def _run_row(folder: RunFolder, record: RunRecord) -> dict[str, Any]:
@@ -154,7 +160,8 @@ def _run_row(folder: RunFolder, record: RunRecord) -> dict[str, Any]:
         "environment": "",
     }
     try:
-        row["cell"] = cell.to_json()
+        # As Cell.to_json has it, without a copy of everything: there are ten thousand.
+        row["cell"] = {**vars(cell), **{kind: vars(getattr(cell, kind)) for kind in _COMPONENTS}}
         return {column: _as_sql(row[column], sql) for column, sql in schema.RUNS.items()}
     except (TypeError, ValueError, OverflowError) as error:
         raise StoreError(f"{folder.path / 'run.json'} is no record of a run: {error}") from error

@@ -6,14 +6,18 @@
     staging/            runs being made, each with the lock of the process that makes it
     runs/<run_id>       a run's first attempt; runs/<run_id>.2 its second
     suites/             the plans of suites
+    claims/             locks, one a run that a command is about to make or makes
+    checkpoints/        how far runs have come that take long, to go on from
     results.duckdb      an index, made from the folders above
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,9 +25,9 @@ from pathlib import Path
 
 from rmtl_bench.contracts.errors import StoreError
 from rmtl_bench.data.locks import try_lock
-
-STORE_FORMAT = 1
-"""Raised when an older rmtl-bench could misread the folders."""
+from rmtl_bench.store.checksums import write_checksums
+from rmtl_bench.store.disk import flush, remove, write_atomically
+from rmtl_bench.store.migrations import STORE_FORMAT, migrate
 
 KEPT_FILE = "kept.safetensors"
 """What a run hands on to the runs that build on it, in its folder."""
@@ -33,7 +37,11 @@ PROFILE_FILE = "profile.json"
 TRACE_FILE = "trace.json.gz"
 """The operations of a profiled run's first steps, in its folder, as Chrome, Perfetto and TensorBoard read them."""
 
+ATTEMPTS_APART = 16
+"""The most that the numbers of two attempts at one run differ by, so that the highest is found by a few looks."""
+
 _RUN_FOLDER = re.compile(r"([0-9a-f]{16})(?:\.([2-9]|[1-9][0-9]+))?")
+_MOMENT = 0.005
 
 
 @dataclass(frozen=True, order=True)
@@ -53,7 +61,10 @@ class Store:
         self.staging = path / "staging"
         self.runs_path = path / "runs"
         self.suites = path / "suites"
+        self.claims = path / "claims"
+        self.checkpoints = path / "checkpoints"
         self._locks: dict[Path, int] = {}
+        self._claims: dict[str, int] = {}
 
     def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
         return Store, (self.path,)
@@ -62,7 +73,9 @@ class Store:
     def open(cls, path: Path | str, create: bool = True) -> Store:
         """Return the store at ``path``, made if missing and ``create``.
 
-        Raises :class:`StoreError` if there is none, or something else than a store of this format stands there.
+        Opened with ``create``, a store of an older format is made one of today's, see
+        :mod:`~rmtl_bench.store.migrations`; without, it is read as it is and nothing is written.
+        Raises :class:`StoreError` if there is none, or something else than a store of a known format stands there.
         """
         store = cls(Path(path).absolute())
         try:
@@ -76,11 +89,9 @@ class Store:
             raise StoreError(f"{self.path} is a file; a store is a folder")
         mark = self.path / "FORMAT"
         if mark.is_file():
-            found = mark.read_text(encoding="utf-8", errors="replace").strip()
-            if found != str(STORE_FORMAT):
-                raise StoreError(
-                    f"{self.path} is a store of format {found!r}; this rmtl-bench reads format {STORE_FORMAT}"
-                )
+            found = self.format
+            if create and found < STORE_FORMAT:
+                migrate(self.path, found)
         else:
             self._refuse_strangers()
             if not create:
@@ -88,8 +99,20 @@ class Store:
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomically(mark, f"{STORE_FORMAT}\n")
         if create:
-            for folder in (self.staging, self.runs_path, self.suites):
+            for folder in (self.staging, self.runs_path, self.suites, self.claims, self.checkpoints):
                 folder.mkdir(exist_ok=True)
+
+    @property
+    def format(self) -> int:
+        """The format of the store, as ``FORMAT`` says. Raises :class:`StoreError` for one that is not known."""
+        with (self.path / "FORMAT").open(encoding="utf-8", errors="replace") as file:
+            found = file.read(80).strip()
+        known = [str(number) for number in range(1, STORE_FORMAT + 1)]
+        if found not in known:
+            raise StoreError(
+                f"{self.path} is a store of format {found!r}; this rmtl-bench reads the formats {', '.join(known)}"
+            )
+        return int(found)
 
     def _refuse_strangers(self) -> None:
         # Another command may be creating the same store: its unfinished FORMAT is no stranger.
@@ -103,33 +126,41 @@ class Store:
         It is safe from :meth:`clean_staging` as long as this process lives: publish it from this process,
         or keep this process until it is published.
         """
-        folder = self.staging / f"{run_id}-{uuid.uuid4().hex[:12]}"
-        try:
-            descriptor = try_lock(lock_of(folder))
-            if descriptor is not None:
-                self._locks[folder] = descriptor
-                folder.mkdir()
-        except BaseException:
-            # Ctrl-C comes where a disk is waited for, and nobody else knows of this folder yet.
-            self.discard(folder)
-            raise
-        if descriptor is None:
-            raise StoreError(f"{folder} is locked by another command")
-        return folder
+        while True:
+            folder = self.staging / f"{run_id}-{uuid.uuid4().hex[:12]}"
+            try:
+                descriptor = try_lock(lock_of(folder))
+                if descriptor is not None:
+                    self._locks[folder] = descriptor
+                    folder.mkdir()
+                    return folder
+            except BaseException as error:
+                # Ctrl-C comes where a disk is waited for, and nobody else knows of this folder yet.
+                self.discard(folder)
+                if isinstance(error, OSError):
+                    raise StoreError(f"{folder} cannot be made: {error.strerror or error}") from error
+                raise
+            # Another command's cleaning has looked at the lock in the moment between its making and its taking.
 
     def publish(self, staging: Path, run_id: str) -> Path:
         """Move a finished staging folder among the runs, in one step, and return its new path.
 
-        A run that is there already stays: this one becomes the next attempt. Everything is on the disk
-        before the move, so that a published run is a whole one even after a power cut.
+        A run that is there already stays: this one becomes the next attempt. ``checksums.json`` is written into it,
+        and everything is on the disk before the move: a published run is a whole one even after a power cut.
         """
         if not (staging / "run.json").is_file():
             raise StoreError(f"{staging} has no run.json, so there is nothing to publish")
+        try:
+            write_checksums(staging)
+        except OSError as error:
+            # On a full disk, a run without checksums is better than none: to move it takes no room.
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
         for path in (*staging.iterdir(), staging):
-            _flush(path)
-        attempt = 1
+            flush(path)
+        attempt = self.attempts(run_id) + 1
         while True:
-            target = self.runs_path / (run_id if attempt == 1 else f"{run_id}.{attempt}")
+            target = self.attempt_folder(run_id, attempt)
             # Renaming onto an existing folder fails, unless that is empty: so two publishers never overwrite.
             if not target.exists():
                 try:
@@ -139,7 +170,7 @@ class Store:
                     if not target.exists():
                         raise StoreError(f"{staging} cannot be moved to {target}: {error.strerror}") from error
             attempt += 1
-        _flush(self.runs_path)
+        flush(self.runs_path)
         self._release(staging)
         return target
 
@@ -155,7 +186,10 @@ class Store:
             os.close(descriptor)
 
     def clean_staging(self) -> list[str]:
-        """Remove what dead processes left in ``staging/``, and return the names of the folders removed."""
+        """Remove what dead processes left in ``staging/`` and their claims; return the names of the folders removed.
+
+        What a living process makes or claims is not touched.
+        """
         removed = []
         entries = list(self.staging.iterdir()) if self.staging.is_dir() else []
         for folder in sorted({p.with_suffix("") if p.suffix == ".lock" else p for p in entries}):
@@ -163,11 +197,78 @@ class Store:
             if descriptor is None:
                 continue
             if folder.is_dir():
-                shutil.rmtree(folder, ignore_errors=True)
+                remove(folder)
                 removed.append(folder.name)
             lock_of(folder).unlink(missing_ok=True)
             os.close(descriptor)
+        for claim in sorted(self.claims.glob("*.lock")) if self.claims.is_dir() else []:
+            descriptor = try_lock(claim)
+            if descriptor is not None:
+                claim.unlink(missing_ok=True)
+                os.close(descriptor)
         return removed
+
+    def claim(self, run_id: str) -> bool:
+        """Take the claim on a run, which one process at a time holds while it makes the run; return whether it has it.
+
+        It ends with :meth:`release`, or with the process. To claim again what this process holds changes nothing.
+        Raises :class:`StoreError` where the store cannot be written.
+        """
+        if run_id in self._claims:
+            return True
+        try:
+            self.claims.mkdir(exist_ok=True)
+            descriptor = try_lock(self.claim_file(run_id))
+            if descriptor is None:
+                # Who sweeps or looks at the claims of dead processes holds each for a moment.
+                time.sleep(_MOMENT)
+                descriptor = try_lock(self.claim_file(run_id))
+        except OSError as error:
+            raise StoreError(f"{self.claim_file(run_id)} cannot be locked: {error.strerror or error}") from error
+        if descriptor is not None:
+            self._claims[run_id] = descriptor
+        return descriptor is not None
+
+    def release(self, run_id: str) -> None:
+        """Give up the claim on a run; a claim that this process does not hold is left alone."""
+        descriptor = self._claims.pop(run_id, None)
+        if descriptor is not None:
+            self.claim_file(run_id).unlink(missing_ok=True)
+            os.close(descriptor)
+
+    @property
+    def claimed(self) -> frozenset[str]:
+        """The run ids whose claims this process holds."""
+        return frozenset(self._claims)
+
+    def claim_file(self, run_id: str) -> Path:
+        """Return the lock of the claim on a run, which need not be there."""
+        return self.claims / f"{run_id}.lock"
+
+    def checkpoint(self, run_id: str) -> Path:
+        """Return where the run ``run_id`` keeps its checkpoint, a file or a folder that need not be there.
+
+        The folder that it is to lie in is there.
+        """
+        self.checkpoints.mkdir(exist_ok=True)
+        return self.checkpoints / run_id
+
+    def drop_checkpoint(self, run_id: str) -> None:
+        """Remove the checkpoint of a run, if it has one."""
+        remove(self.checkpoints / run_id)
+
+    def attempts(self, run_id: str) -> int:
+        """Return the number of the highest published attempt at a run, 0 for none; no folder is listed or read."""
+        highest, number = 0, 1
+        while number <= highest + ATTEMPTS_APART:
+            if self.attempt_folder(run_id, number).exists():
+                highest = number
+            number += 1
+        return highest
+
+    def attempt_folder(self, run_id: str, attempt: int) -> Path:
+        """Return the folder of an attempt, counted from 1, which need not be there."""
+        return self.runs_path / (run_id if attempt == 1 else f"{run_id}.{attempt}")
 
     def runs(self) -> Iterator[RunFolder]:
         """Yield the published runs in order of run id and attempt; whether they can be read is not looked at."""
@@ -192,10 +293,8 @@ class Store:
 
     def kept_file(self, run_id: str) -> Path | None:
         """Return what the latest attempt at ``run_id`` that kept something has kept; ``None`` if none did."""
-        folders = [self.runs_path / run_id, *self.runs_path.glob(f"{run_id}.*")]
-        attempts = {int(match[2] or 1): path for path in folders if (match := _RUN_FOLDER.fullmatch(path.name))}
-        for attempt in sorted(attempts, reverse=True):
-            if (file := attempts[attempt] / KEPT_FILE).is_file():
+        for attempt in range(self.attempts(run_id), 0, -1):
+            if (file := self.attempt_folder(run_id, attempt) / KEPT_FILE).is_file():
                 return file
         return None
 
@@ -204,22 +303,6 @@ class Store:
         return [self.runs_path / name for name in self.names()[1]]
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write ``path`` so that a reader sees the old text or the new one, never a part."""
-    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}.part")
-    aside.write_text(text, encoding="utf-8")
-    _flush(aside)
-    aside.replace(path)
-
-
 def lock_of(folder: Path) -> Path:
     """Return the lock of a staging folder: whoever makes the run holds it from before the folder is there."""
     return folder.with_name(folder.name + ".lock")
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

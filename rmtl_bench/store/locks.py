@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -11,21 +12,32 @@ from pathlib import Path
 from rmtl_bench.contracts.errors import StoreError
 from rmtl_bench.data.locks import try_lock
 
+PAUSE = 0.005
+"""Seconds between two tries: as short as that, since who comes and goes quickly would be served before who waits."""
+
+_UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT)
+
+
+class UnwritableError(StoreError):
+    """The store can be read but not written: its file system is read-only or full, or it is somebody else's."""
+
 
 @contextmanager
 def locked(path: Path, patience: float) -> Iterator[None]:
     """Hold the exclusive lock on ``path``, waiting up to ``patience`` seconds for it.
 
-    Raises :class:`StoreError` when another process holds it for longer, or the file cannot be made.
+    Raises :class:`StoreError` when another process holds it for longer, or the file cannot be made;
+    :class:`UnwritableError` where nothing can be written.
     """
     deadline = time.monotonic() + patience
     try:
         while (descriptor := try_lock(path)) is None:
             if time.monotonic() > deadline:
                 raise StoreError(f"{path} is locked by another command; try again when it has finished")
-            time.sleep(0.02)
+            time.sleep(PAUSE)
     except OSError as error:
-        raise StoreError(f"{path} cannot be locked: {error.strerror or error}") from error
+        kind = UnwritableError if error.errno in _UNWRITABLE else StoreError
+        raise kind(f"{path} cannot be locked: {error.strerror or error}") from error
     try:
         yield
     finally:

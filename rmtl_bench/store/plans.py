@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from rmtl_bench.contracts.errors import StoreError, UsageError, did_you_mean
-from rmtl_bench.store.layout import Store, write_atomically
+from rmtl_bench.contracts.reading import read_json
+from rmtl_bench.store.disk import write_atomically
+from rmtl_bench.store.layout import Store
+from rmtl_bench.store.record_checks import check_plan
 
 PLAN_FORMAT = 1
 """The format of a plan's file, written into it."""
+
+LARGEST = 32 << 20
+"""The most bytes that the file of a plan may have: a hundred thousand cells take half of them."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _FILE = re.compile(rf"({_NAME.pattern})@([0-9]+)(\+sample)?\.json")
@@ -69,7 +75,7 @@ def save_plan(store: Store, plan: StoredPlan) -> Path:
     if not _NAME.fullmatch(plan.suite):
         raise StoreError(f"suite name {plan.suite!r} has other characters than letters, digits, '.', '_' and '-'")
     path = store.suites / f"{plan.name}.json"
-    if path.exists() and (kept := _read(path)).digest != plan.digest:
+    if path.exists() and (kept := load_plan_file(path)).digest != plan.digest:
         raise StoreError(
             f"{plan.name} is kept in {store.path} with other contents (digest {kept.digest}, now {plan.digest}); "
             "a suite never changes once it has run: raise its version"
@@ -91,7 +97,7 @@ def load_plan(store: Store, suite: str, version: int | None = None, sample: bool
         asked = suite + (f"@{version}" if version is not None else "") + ("+sample" if sample else "")
         known = [plan_name(*kept) for kept in _kept(store)]
         raise UsageError(f"suite {asked!r} has not been run in {store.path}" + did_you_mean(asked, known))
-    return _read(store.suites / f"{plan_name(suite, wanted, sample)}.json")
+    return load_plan_file(store.suites / f"{plan_name(suite, wanted, sample)}.json")
 
 
 def plan_names(store: Store) -> list[str]:
@@ -101,7 +107,7 @@ def plan_names(store: Store) -> list[str]:
 
 def all_plans(store: Store) -> list[StoredPlan]:
     """Return the kept plans, in the order of their names; raises :class:`StoreError` for one that cannot be read."""
-    return [_read(store.suites / f"{name}.json") for name in plan_names(store)]
+    return [load_plan_file(store.suites / f"{name}.json") for name in plan_names(store)]
 
 
 def _kept(store: Store) -> list[tuple[str, int, bool]]:
@@ -110,16 +116,21 @@ def _kept(store: Store) -> list[tuple[str, int, bool]]:
     return sorted((m[1], int(m[2]), m[3] is not None) for m in matches if m)
 
 
-def _read(path: Path) -> StoredPlan:
+def load_plan_file(path: Path) -> StoredPlan:
+    """Return the plan in a file of ``suites/``; raises :class:`StoreError` for one that cannot be read."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path, LARGEST)
         found = data.pop("format")
         if found != PLAN_FORMAT:
             raise StoreError(f"{path} has format {found!r}; this rmtl-bench reads format {PLAN_FORMAT}")
+        check_plan(data)
         cells = tuple(PlannedCell(**cell) for cell in data.pop("cells"))
         lists: dict[str, Any] = {key: tuple(data.pop(key)) for key in ("skipped", "notes", "metrics")}
-        return StoredPlan(cells=cells, **{**data, **lists})
+        plan = StoredPlan(cells=cells, **{**data, **lists})
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{path} is no plan of a suite: {type(error).__name__}: {error}") from error
+    if path.name != f"{plan.name}.json":
+        raise StoreError(f"{path} holds the plan {plan.name!r}; its name is another's")
+    return plan

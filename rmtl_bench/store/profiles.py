@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from rmtl_bench.contracts.errors import StoreError
+from rmtl_bench.contracts.reading import read_json
 from rmtl_bench.store.layout import PROFILE_FILE
 
 PROFILE_FORMAT = 1
 """The format of ``profile.json``, written into it."""
+
+LARGEST = 1 << 20
+"""The most bytes that ``profile.json`` may have."""
 
 PARTS = ("data", "forward", "backward", "optimizer", "weighting", "step", "evaluation", "profile", "harness")
 """The parts that the harness itself knows, in the order in which they are shown; plugins may have others."""
@@ -57,7 +61,7 @@ def read_profile(folder: Path) -> RunProfile | None:
     """Return the profile in a run's folder, ``None`` if it has none. Raises :class:`StoreError` naming the file."""
     path = folder / PROFILE_FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path, LARGEST, links=False)
         if data["format"] != PROFILE_FORMAT:
             raise StoreError(f"{path} has format {data['format']!r}; this rmtl-bench reads format {PROFILE_FORMAT}")
         return RunProfile(
@@ -72,5 +76,5 @@ def read_profile(folder: Path) -> RunProfile | None:
         return None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise StoreError(f"{path} is no profile of a run: {type(error).__name__}: {error}") from error

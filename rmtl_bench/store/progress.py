@@ -9,20 +9,29 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rmtl_bench.contracts.reading import read_json
 from rmtl_bench.data.locks import is_locked
 from rmtl_bench.store.layout import Store, lock_of
 
 PROGRESS_FILE = "progress.json"
 """The name of the file."""
 
+_STAGED_RUN = re.compile(r"[0-9a-f]{16}-[^.]*")
+
 INTERVAL = 1.0
 """The fewest seconds between two writings of one file."""
+
+LARGEST = 1 << 16
+"""The most bytes that the file may have."""
+
+_NO_TIME = 1e11
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ def runs_in_progress(store: Store) -> list[Progress]:
     or not.
     """
     try:
-        folders = [path for path in store.staging.iterdir() if path.suffix != ".lock"]
+        folders = [path for path in store.staging.iterdir() if _STAGED_RUN.fullmatch(path.name)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     # A folder is made after its lock is taken: to look at the lock of a folder that is there disturbs no run.
@@ -103,8 +112,8 @@ def _read(folder: Path) -> Progress:
     """Return what the file in a folder says; without a file that can be read, what the folder itself says."""
     run_id = folder.name.partition("-")[0]
     try:
-        said = json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8"))
-        return Progress(
+        said = read_json(folder / PROGRESS_FILE, LARGEST, links=False, finite=False)
+        found = Progress(
             run_id=run_id,
             label=str(said["label"]),
             suite=str(said["suite"]),
@@ -114,8 +123,12 @@ def _read(folder: Path) -> Progress:
             epoch=int(said["epoch"]),
             score=None if said["score"] is None else float(said["score"]),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return Progress(run_id, started=_locked_since(folder))
+    # What is no time of this machine's calendar cannot be shown.
+    if not (0 <= found.begun < _NO_TIME and 0 <= found.started < _NO_TIME):
+        return replace(found, begun=0.0, started=_locked_since(folder))
+    return found
 
 
 def _locked_since(folder: Path) -> float:

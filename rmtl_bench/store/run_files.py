@@ -32,10 +32,15 @@ from numpy.typing import NDArray
 
 from rmtl_bench.contracts.cell import STATUSES, Cell
 from rmtl_bench.contracts.errors import StoreError
+from rmtl_bench.contracts.reading import read_json
+from rmtl_bench.store.record_checks import check_cell, check_facts, check_id
 from rmtl_bench.store.tables import Columns, read_parquet, write_parquet
 
 RUN_FORMAT = 1
 """The format of a run folder, written into ``run.json``."""
+
+LARGEST = 4 << 20
+"""The most bytes that ``run.json`` and ``environment.json`` may have."""
 
 TABLES: Mapping[str, Mapping[str, str]] = {
     "metrics": {"task": "VARCHAR", "metric": "VARCHAR", "value": "DOUBLE", "higher_is_better": "BOOLEAN"},
@@ -58,6 +63,9 @@ TABLES: Mapping[str, Mapping[str, str]] = {
 
 A ``position`` of -1 is none.
 """
+
+_OLD_STATUSES = {"killed": "interrupted"}
+"""What runs of earlier versions say of their end, and what it is called now."""
 
 
 @dataclass(frozen=True)
@@ -111,17 +119,20 @@ def write_run(folder: Path, record: RunRecord) -> None:
 def read_run(folder: Path) -> RunRecord:
     """Return what ``run.json`` says.
 
-    Raises :class:`StoreError` naming the file when it is missing, truncated, of another format or foreign.
+    Raises :class:`StoreError` naming the file when it is missing, truncated, of another format or foreign, a link or no
+    regular file, or larger than :data:`LARGEST`. Whether the cell is the one that the id was made of is not asked.
     """
     path = folder / "run.json"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path, LARGEST, links=False)
         if data["format"] != RUN_FORMAT:
             raise StoreError(f"{path} has format {data['format']!r}; this rmtl-bench reads format {RUN_FORMAT}")
+        check_cell(data["cell"])
+        check_facts(data["facts"])
         return RunRecord(
-            run_id=str(data["run_id"]),
+            run_id=check_id(data["run_id"]),
             cell=Cell.from_json(data["cell"]),
-            status=data["status"],
+            status=_OLD_STATUSES.get(data["status"], data["status"]),
             started=str(data["started"]),
             finished=str(data["finished"]),
             seconds={str(phase): float(value) for phase, value in data["seconds"].items()},
@@ -130,7 +141,7 @@ def read_run(folder: Path) -> RunRecord:
         )
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise StoreError(f"{path} is no record of a run: {type(error).__name__}: {error}") from error
 
 
@@ -143,11 +154,16 @@ def read_environment(folder: Path) -> dict[str, Any]:
     """Return what ``environment.json`` says; empty when the run has none. Raises :class:`StoreError`."""
     path = folder / "environment.json"
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        environment = read_json(path, LARGEST, links=False)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError) as error:
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
         raise StoreError(f"{path} cannot be read: {error}") from error
+    if not isinstance(environment, dict):
+        raise StoreError(f"{path} cannot be read: it holds no mapping")
+    return environment
 
 
 def write_table(folder: Path, name: str, columns: Columns) -> None:
@@ -170,7 +186,15 @@ def write_predictions(folder: Path, columns: Columns) -> None:
 
 def read_table(folder: Path, name: str) -> dict[str, NDArray[Any]]:
     """Return the columns of one of :data:`TABLES`, or of ``predictions``. Raises :class:`StoreError`."""
-    return read_parquet(folder / f"{name}.parquet")
+    path = folder / f"{name}.parquet"
+    columns = read_parquet(path, TABLES.get(name))
+    for column, values in columns.items() if name not in TABLES else ():
+        known = column in ("row", "session") or column.startswith(("label_", "score_"))
+        if not known or not column.isprintable():
+            raise StoreError(f"{path} has a column {column!r}, which no predictions have")
+        if values.dtype.kind not in ("f" if "_" in column else "i"):
+            raise StoreError(f"{path}: column {column!r} is {values.dtype}; it takes numbers")
+    return columns
 
 
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:

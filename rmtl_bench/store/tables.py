@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import glob
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,32 @@ _DTYPES: dict[str, Any] = {
 }
 
 
+MEMORY = "2GB"
+"""What a database in memory may hold, whatever the file is that it reads."""
+
+ROWS = 100_000
+"""The rows that any Parquet file of a store may have; beyond, :data:`ROWS_A_BYTE` for each of its bytes."""
+
+ROWS_A_BYTE = 4
+"""Predictions that are the same in every row take a byte and a half each: more than this no run writes."""
+
+BYTES_OF_TEXT = 1_000
+"""The most that a text in a table may have."""
+
+
 def memory_connection() -> duckdb.DuckDBPyConnection:
-    """Return a connection to an empty database in memory that sees no Python variable and loads no extension."""
+    """Return a connection to an empty database in memory that sees no Python variable and loads no extension.
+
+    It holds no more than :data:`MEMORY`, and writes nothing aside.
+    """
     return duckdb.connect(
         config={
             "threads": 1,
+            "memory_limit": MEMORY,
+            "temp_directory": "",
             "python_enable_replacements": False,
             "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
         }
     )
 
@@ -86,33 +106,91 @@ def write_parquet(path: Path, columns: Columns, types: Mapping[str, str]) -> Non
         connection.execute(f"COPY ({select}) TO ? (FORMAT parquet, COMPRESSION zstd)", [str(path)])
 
 
-def read_parquet(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the columns of a Parquet file, in the order they were written.
+def read_parquet(path: Path, types: Mapping[str, str] | None = None) -> dict[str, NDArray[Any]]:
+    """Return the columns of a Parquet file in the order they were written, or those of ``types``, in these SQL types.
 
-    Raises :class:`StoreError` naming the file when it is missing or not whole.
+    Raises :class:`StoreError` naming the file when it is missing or not whole, and for what :func:`check_files`
+    refuses, a text of more than :data:`BYTES_OF_TEXT` bytes, a missing value and a type that no table of a run has.
     """
     try:
         with memory_connection() as connection:
+            check_files(connection, [path])
+            columns = _typed_safely(_types_of(connection, path) if types is None else types)
             found = connection.execute(
-                "SELECT * FROM read_parquet(?, hive_partitioning = false)", [escaped([path])]
+                f"SELECT {columns} FROM read_parquet(?, hive_partitioning = false)",  # noqa: S608 -- names are quoted
+                [escaped([path])],
             ).fetchnumpy()
+            return _whole(found)
     except duckdb.Error as error:
         raise StoreError(f"{path} cannot be read: {first_line(error)}") from error
-    return dict(found)
 
 
 def read_many(paths: Sequence[Path], types: Mapping[str, str]) -> dict[str, NDArray[Any]]:
     """Return the rows of many Parquet files in one query, with their ``filename`` as it was given.
 
-    One file that is not whole fails them all: :class:`duckdb.Error`.
+    One file that is not whole, or of which :func:`read_parquet` would say that it cannot be read, fails them all:
+    :class:`duckdb.Error`.
     """
-    columns = ", ".join(_typed(column, sql) for column, sql in types.items())
     with memory_connection() as connection:
+        check_files(connection, paths)
         found = connection.execute(
-            f"SELECT filename, {columns} FROM read_parquet(?, filename = true, hive_partitioning = false)",  # noqa: S608
+            f"SELECT filename, {_typed_safely(types)} "  # noqa: S608 -- names are quoted
+            "FROM read_parquet(?, filename = true, hive_partitioning = false)",
             [escaped(paths)],
         ).fetchnumpy()
-    return dict(found)
+        return _whole(found)
+
+
+def check_files(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> None:
+    """Raise :class:`duckdb.Error` for a file that is no regular one, and for one that says to have too many rows.
+
+    So a few kilobytes that expand to billions of rows are refused before any of them is read, see :data:`ROWS`.
+    """
+    for path in paths:
+        try:
+            mode = path.lstat().st_mode
+        except OSError as error:
+            raise duckdb.IOException(f"{error.strerror or error}: {path}") from error
+        if not stat.S_ISREG(mode):
+            # To open a pipe waits for ever, and a link leads to what belongs to no run.
+            raise duckdb.IOException(f"it is no regular file: {path}")
+    sizes = connection.execute(
+        "SELECT file_name, num_rows, file_size_bytes FROM parquet_file_metadata(?)", [escaped(paths)]
+    ).fetchall()
+    for name, rows, size in sizes:
+        if not 0 <= rows <= (most := ROWS + ROWS_A_BYTE * size):
+            raise duckdb.InvalidInputException(f"{size} bytes say to be {rows} rows; at most {most} are read: {name}")
+
+
+def _types_of(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
+    described = connection.execute(
+        "DESCRIBE SELECT * FROM read_parquet(?, hive_partitioning = false)", [escaped([path])]
+    ).fetchall()
+    types = {str(name): str(sql) for name, sql, *_ in described}
+    for name, sql in types.items():
+        if sql not in _DTYPES:
+            raise duckdb.InvalidInputException(f"column {name!r} is {sql}; right are {', '.join(_DTYPES)}")
+    return types
+
+
+def _typed_safely(types: Mapping[str, str]) -> str:
+    return ", ".join(_short(column) if sql == "VARCHAR" else _typed(column, sql) for column, sql in types.items())
+
+
+def _short(column: str) -> str:
+    # A text that stands once in the file becomes an object a row.
+    name = '"' + column.replace('"', '""') + '"'
+    text = f"CAST({name} AS VARCHAR)"
+    fault = f"error('a text has more than {BYTES_OF_TEXT} bytes')"
+    return f"CASE WHEN strlen({text}) > {BYTES_OF_TEXT} THEN {fault} ELSE {text} END AS {name}"
+
+
+def _whole(found: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Return columns as they are; raise :class:`duckdb.Error` for a value that is missing."""
+    for name, column in found.items():
+        if np.ma.is_masked(column):
+            raise duckdb.InvalidInputException(f"column {name!r} has a missing value")
+    return {name: np.ma.getdata(column) for name, column in found.items()}
 
 
 def escaped(paths: Sequence[Path]) -> list[str]:

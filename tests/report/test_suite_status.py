@@ -40,7 +40,7 @@ def mixed(store, publish_cell, plan_cells, started):
     cells = [publish_cell(store, "equal", seed, seconds=20.0 + 10 * seed) for seed in range(2)]
     cells.append(started("equal", 2, stage="train", epoch=3, score=0.71239))
     cells.append(publish_cell(store, "mine", 0, "failed", TRACE))
-    cells.append(publish_cell(store, "mine", 1, "killed", "killed by SIGKILL\nlog"))
+    cells.append(publish_cell(store, "mine", 1, "interrupted", "killed by SIGKILL\nlog"))
     cells.append(publish_cell(store, "mine", 2, publish=False))
     plan_cells(store, cells, labels={"mine": "ours"}, skipped=({"label": "sessions/x/y", "reason": "no moon"},))
     return cells
@@ -48,7 +48,7 @@ def mixed(store, publish_cell, plan_cells, started):
 
 def test_every_planned_run_is_counted_in_one_state(store, mixed):
     (suite,) = read_status(store, AT, "tiny").suites
-    expected = {"ok": 2, "failed": 1, "diverged": 0, "killed": 1, "running": 1, "to come": 1}
+    expected = {"ok": 2, "failed": 1, "diverged": 0, "interrupted": 1, "running": 1, "to come": 1}
     assert suite.counts == expected
     assert sum(expected.values()) == len(mixed)
     assert {method: counts["ok"] for method, counts in suite.methods.items()} == {
@@ -57,7 +57,7 @@ def test_every_planned_run_is_counted_in_one_state(store, mixed):
     }
     assert [(end.label, end.status, end.reason) for end in suite.ended_badly] == [
         ("sessions/ple/ours/0", "failed", "ValueError: no \x1b[31mreason\x1b[0m [red]<script>"),
-        ("sessions/ple/ours/1", "killed", "killed by SIGKILL"),
+        ("sessions/ple/ours/1", "interrupted", "killed by SIGKILL"),
     ]
 
 
@@ -204,7 +204,7 @@ def test_the_json_has_the_same(store, mixed):
         "ok": 0,
         "failed": 1,
         "diverged": 0,
-        "killed": 1,
+        "interrupted": 1,
         "running": 0,
         "to_come": 1,
     }

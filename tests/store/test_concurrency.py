@@ -8,7 +8,8 @@ import time
 import pytest
 
 from rmtl_bench.contracts.errors import StoreError
-from rmtl_bench.store import Index
+from rmtl_bench.store import Index, Store
+from rmtl_bench.store.check import check_store
 from rmtl_bench.store.locks import locked, try_lock
 
 # Moves prepared runs among the runs, one by one, and ingests after each what it finds.
@@ -134,3 +135,105 @@ def test_a_lock_ends_with_its_holder(tmp_path, python):
 def test_a_lock_in_a_folder_that_is_none_is_an_error(tmp_path):
     with pytest.raises(StoreError, match="cannot be locked"), locked(tmp_path / "nowhere" / "lock", patience=0):
         pass
+
+
+# Each does one thing to a store again and again, until the file that is named last is there.
+TURMOIL = """
+import sys, time
+from pathlib import Path
+from rmtl_bench.store import Index, Store
+from rmtl_bench.store.merge import merge
+from rmtl_bench.store.prune import Asked, prune, removals
+from rmtl_bench.store.upkeep import upkeep
+
+what, path, given, stop = sys.argv[1], *map(Path, sys.argv[2:])
+store, index = Store.open(path), Index(Store.open(path), patience=60)
+
+def publish():
+    for ready in sorted(given.iterdir()):
+        run_id = ready.name.partition("-")[0]
+        while not store.claim(run_id):
+            time.sleep(0.01)
+        staging = store.staging_folder(run_id)
+        for file in ready.iterdir():
+            file.rename(staging / file.name)
+        ready.rmdir()
+        store.publish(staging, run_id)
+        store.release(run_id)
+        index.refresh()
+
+def merge_other():
+    with upkeep(store):
+        assert not merge(store, Store.open(given, create=False)).problems
+    index.refresh()
+
+def prune_all():
+    with upkeep(store):
+        index.refresh()
+        prune(store, removals(store, Asked()))
+
+print("ready", flush=True)
+sys.stdin.readline()
+if what == "publish":
+    publish()
+else:
+    act = {"merge": merge_other, "prune": prune_all, "rebuild": index.rebuild}[what]
+    while True:
+        last = stop.exists()
+        act()
+        if last:
+            break
+        time.sleep(0.05)
+"""
+
+
+def test_whatever_commands_do_at_once_no_run_is_lost_and_no_reader_fails(store, stage, publish, python, tmp_path):
+    other = Store.open(tmp_path / "other")
+    expected = {publish(other, seed).name: 0.5 + seed / 100 for seed in range(3, 6)}
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        # The first attempt at each fails, and the second, which another process may make, ends well.
+        for seed in range(4):
+            folder = stage(store, seed, "failed" if name == "a" else "ok")
+            folder.rename(tmp_path / name / folder.name)
+            expected[folder.name.partition("-")[0]] = 0.5 + seed / 100
+    stop = tmp_path / "stop"
+    given = {"publish a": tmp_path / "a", "publish b": tmp_path / "b", "merge": other.path}
+    names = [*given, "merge again", "prune", "rebuild"]
+    given["merge again"] = other.path
+    commands = [python(TURMOIL, name.split()[0], store.path, given.get(name, stop), stop) for name in names]
+    for command in commands:
+        assert command.stdout.readline() == "ready\n"
+    for command in commands:
+        command.stdin.write("go\n")
+        command.stdin.flush()
+    seen: set[str] = set()
+    index = Index(store, patience=60)
+    while any(command.poll() is None for command in commands):
+        index.refresh()
+        scores = dict(zip(*(index.scores(metrics=["auc"])[column] for column in ("run_id", "value")), strict=True))
+        assert scores.keys() >= seen
+        assert all(expected[run] == pytest.approx(value) for run, value in scores.items())
+        seen = set(scores)
+        if all(command.poll() is not None for command in commands[:2]):
+            stop.touch()
+    assert [command.returncode for command in commands] == [0] * len(commands)
+    index.refresh()
+    assert set(index.latest()) == set(expected)
+    assert {attempt.status for attempt in index.latest().values()} == {"ok"}
+    before = index.query("SELECT * FROM v_scores ORDER BY ALL")
+    index.rebuild()
+    assert index.query("SELECT * FROM v_scores ORDER BY ALL") == before
+    assert check_store(store).findings == ()
+
+
+def test_to_delete_the_index_costs_nothing_but_that(store, publish):
+    for seed in range(3):
+        publish(store, seed, "ok" if seed else "failed")
+    index = Index(store)
+    index.refresh()
+    tables = [index.query(f"SELECT * FROM {table} ORDER BY ALL") for table in ("runs", "metrics", "v_scores")]
+    for path in store.path.glob("results.duckdb*"):
+        path.unlink()
+    assert index.refresh().ingested == 3
+    assert [index.query(f"SELECT * FROM {table} ORDER BY ALL") for table in ("runs", "metrics", "v_scores")] == tables

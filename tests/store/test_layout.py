@@ -11,7 +11,7 @@ import pytest
 
 from rmtl_bench.contracts.errors import StoreError
 from rmtl_bench.store import Store, layout
-from rmtl_bench.store.layout import write_atomically
+from rmtl_bench.store.disk import write_atomically
 
 RUN = "0123456789abcdef"
 OPEN = "import sys, os; from rmtl_bench.store import Store; store = Store.open(sys.argv[1]); "
@@ -31,8 +31,9 @@ def staged(store):
 
 def test_a_new_store_is_made_with_its_folders_and_its_format(tmp_path):
     store = Store.open(tmp_path / "deep" / "store")
-    assert (store.path / "FORMAT").read_text() == "1\n"
-    assert {path.name for path in store.path.iterdir()} == {"FORMAT", "staging", "runs", "suites"}
+    assert (store.path / "FORMAT").read_text() == "2\n"
+    folders = {"staging", "runs", "suites", "claims", "checkpoints"}
+    assert {path.name for path in store.path.iterdir()} == {"FORMAT", *folders}
     assert list(store.runs()) == []
 
 
@@ -67,10 +68,10 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, create):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("found", ["2", "", "one", "\udc80"])
+@pytest.mark.parametrize("found", ["3", "0", "", "one", "\udc80"])
 def test_a_store_of_another_format_is_refused(store, found):
     (store.path / "FORMAT").write_bytes(found.encode("utf-8", "surrogateescape"))
-    with pytest.raises(StoreError, match=r"is a store of format '.*'; this rmtl-bench reads format 1"):
+    with pytest.raises(StoreError, match=r"is a store of format '.*'; this rmtl-bench reads the formats 1, 2"):
         Store.open(store.path)
 
 
@@ -123,7 +124,7 @@ def test_publishing_moves_the_whole_folder(store, staged):
     (folder / "log.txt").write_text("what it said")
     published = store.publish(folder, RUN)
     assert published == store.runs_path / RUN
-    assert {path.name for path in published.iterdir()} == {"run.json", "log.txt"}
+    assert {path.name for path in published.iterdir()} == {"run.json", "log.txt", "checksums.json"}
     assert list(store.staging.iterdir()) == []
 
 

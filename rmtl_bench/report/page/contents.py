@@ -13,9 +13,8 @@ from rmtl_bench.report.leaderboard import Leaderboard, build_leaderboard
 from rmtl_bench.report.page.variance import Variance, read_variance
 from rmtl_bench.report.stored_suite import StoredSuite, read_stored_suite
 from rmtl_bench.statistics import EXPLORATORY_COLUMNS, Friedman, exploratory_pairs, friedman
-from rmtl_bench.store import Index, Store
+from rmtl_bench.store import Attempt, Index, Store
 from rmtl_bench.store.calibration import RELIABILITY_COLUMNS, reliability
-from rmtl_bench.store.index import Attempt
 
 _TIMES = """
 SELECT min(started), max(finished) FROM v_latest WHERE run_id IN (SELECT unnest(CAST(? AS VARCHAR[])))

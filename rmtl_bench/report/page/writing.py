@@ -13,7 +13,7 @@ from rmtl_bench.report.page.rendering import render_page
 from rmtl_bench.report.stored_suite import find_plan
 from rmtl_bench.statistics.sessions import DRAWS
 from rmtl_bench.store import Refreshed, Store
-from rmtl_bench.store.layout import write_atomically
+from rmtl_bench.store.disk import write_atomically
 
 
 @dataclass(frozen=True)
