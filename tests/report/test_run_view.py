@@ -225,7 +225,7 @@ def test_attempts_are_listed_with_the_last_shown_and_a_broken_one_is_no_obstacle
     (store.runs_path / f"{cell.run_id}.2" / "run.json").write_text("{")
     view = read_run_view(store, cell.run_id)
     assert [(one.attempt, one.status) for one in view.attempts] == [(1, "interrupted"), (2, "unreadable"), (3, "ok")]
-    assert "  1  killed  2026-01-01 00:00:04 UTC: killed by SIGKILL\n" in run_text(view, 120)
+    assert "  1  interrupted  2026-01-01 00:00:04 UTC: killed by SIGKILL\n" in run_text(view, 120)
     assert view.folder.attempt == 3
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from rmtl_bench.contracts.errors import UsageError
 from rmtl_bench.report.status_text import log_lines, store_text, suite_text, summary_line, watch_text
-from rmtl_bench.report.suite_status import read_status, status_json
+from rmtl_bench.report.suite_status import STATES, read_status, status_json
 from rmtl_bench.store import Store
 from rmtl_bench.store.progress import Progress, ProgressFile
 
@@ -48,8 +48,8 @@ def mixed(store, publish_cell, plan_cells, started):
 
 def test_every_planned_run_is_counted_in_one_state(store, mixed):
     (suite,) = read_status(store, AT, "tiny").suites
-    expected = {"ok": 2, "failed": 1, "diverged": 0, "interrupted": 1, "running": 1, "to come": 1}
-    assert suite.counts == expected
+    expected = {"ok": 2, "failed": 1, "interrupted": 1, "running": 1, "to come": 1}
+    assert suite.counts == dict.fromkeys(STATES, 0) | expected
     assert sum(expected.values()) == len(mixed)
     assert {method: counts["ok"] for method, counts in suite.methods.items()} == {
         ("sessions", "ple/equal"): 2,
@@ -129,12 +129,12 @@ def test_the_text_of_a_suite_says_all_in_eighty_columns(store, mixed):
     text = suite_text(status.suites[0], store.path, AT, 80)
     lines = text.splitlines()
     assert lines[:2] == ["tiny@1: A suite", "skipped sessions/x/y: no moon"]
-    assert "method     planned  ok  failed  killed  running  to come" in lines
-    assert "ple/equal        3   2       -       -        1        -" in lines
-    assert "ple/ours         3   -       1       1        -        1" in lines
+    assert "method     planned  ok  failed  interrupted  running  to come" in lines
+    assert "ple/equal        3   2       -            -        1        -" in lines
+    assert "ple/ours         3   -       1            1        -        1" in lines
     assert "  sessions/ple/ours/0  failed  ValueError: no reason [red]<script>" in text.replace("\n    ", "  ")
     assert "  sessions/ple/equal/2  train, epoch 3, score 0.7124, 10 s" in lines
-    summary = "6 planned: 2 ok, 1 failed, 1 killed, 1 running, 1 to come; 1 min 00 s so far, about 40 s left"
+    summary = "6 planned: 2 ok, 1 failed, 1 interrupted, 1 running, 1 to come; 1 min 00 s so far, about 40 s left"
     assert summary in " ".join(text.split())
     assert "\x1b" not in text
     assert max(map(len, lines)) <= 80
@@ -161,8 +161,8 @@ def test_a_finished_suite_says_what_it_took(store, publish_cell, plan_cells):
 
 def test_the_text_of_a_store_has_a_line_a_suite_and_what_runs(store, mixed):
     lines = store_text(read_status(store, AT), 80).splitlines()
-    assert "suite   planned  ok  failed  diverged  killed  running  to come" in lines
-    assert "tiny@1        6   2       1         -       1        1        1" in lines
+    assert "suite   planned  ok  failed  interrupted  running  to come" in lines
+    assert "tiny@1        6   2       1            1        1        1" in lines
     assert lines[-1] == "about 40 s left"
 
 
@@ -185,7 +185,7 @@ def test_what_is_watched_begins_with_what_may_change_and_leaves_out_what_is_done
 
 
 def test_a_line_of_the_log_has_counts_alone(store, mixed):
-    assert log_lines(read_status(store, AT)) == ["tiny@1: 2 ok, 1 failed, 1 killed, 1 running, 1 to come"]
+    assert log_lines(read_status(store, AT)) == ["tiny@1: 2 ok, 1 failed, 1 interrupted, 1 running, 1 to come"]
 
 
 def test_the_json_has_the_same(store, mixed):
@@ -203,8 +203,11 @@ def test_the_json_has_the_same(store, mixed):
         "planned": 3,
         "ok": 0,
         "failed": 1,
+        "timeout": 0,
+        "oom": 0,
         "diverged": 0,
         "interrupted": 1,
+        "skipped": 0,
         "running": 0,
         "to_come": 1,
     }
