@@ -11,6 +11,7 @@ import click
 
 from rmtl_bench.contracts.catalogue import MetricInfo, Parameter, WeightingInfo
 from rmtl_bench.contracts.errors import UsageError, did_you_mean
+from rmtl_bench.contracts.wording import printable
 from rmtl_bench.plugins.host import PluginHost
 from rmtl_bench.plugins.registry import KINDS, Entry, Origin, Registry
 
@@ -90,4 +91,4 @@ def warn_of_broken(host: PluginHost) -> None:
     broken = [plugin for plugin in host.plugins if plugin.error]
     if broken:
         names = ", ".join(f"{plugin.name} ({plugin.origin})" for plugin in broken)
-        click.echo(f"broken plugins, see `rmtl-bench plugins`: {names}", err=True)
+        click.echo(printable(f"broken plugins, see `rmtl-bench plugins`: {names}"), err=True)

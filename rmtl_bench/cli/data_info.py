@@ -11,6 +11,7 @@ from rmtl_bench.cli.catalogue import filled, parameter_json, print_json
 from rmtl_bench.cli.data_options import Chosen, choose, data_dir_option, set_option
 from rmtl_bench.cli.options import debug_option, json_option, plugin_option
 from rmtl_bench.contracts.errors import DataError
+from rmtl_bench.contracts.wording import printable
 from rmtl_bench.data.fetching import by_hand
 from rmtl_bench.data.manifest import read_manifest
 from rmtl_bench.data.preparation import (
@@ -44,7 +45,7 @@ def command(
     for key, value in data.items():
         if value not in ("", [], None):
             shown = "\n".join(f"{'':<18}{line}" for line in value)[18:] if isinstance(value, list) else value
-            click.echo(f"{key.replace('_', ' ') + ':':<18}{shown}")
+            click.echo(printable(f"{key.replace('_', ' ') + ':':<18}{shown}"))
     if steps and data["raw_files"] == "missing":
         click.echo(f"by hand:\n{steps}")
     if parameters:
@@ -55,7 +56,7 @@ def command(
         headers = ("parameter", "value", "default", "takes", "meaning")
         click.echo("\n" + tabulate(rows, headers=headers, disable_numparse=True))
     if manifest:
-        click.echo("\n" + "\n".join(counts(manifest)))
+        click.echo(printable("\n" + "\n".join(counts(manifest))))
 
 
 def counts(manifest: dict[str, Any]) -> list[str]:

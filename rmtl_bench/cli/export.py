@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from rmtl_bench.cli.options import debug_option, store_option, suite_options, warn_of_problems
+from rmtl_bench.contracts.wording import printable
 
 
 @click.command("export")
@@ -34,7 +35,7 @@ def command(suite_name: str, sample: bool, store_path: Path, target: str) -> Non
     export = read_export(Store.open(store_path, create=False), suite_name, sample=sample)
     warn_of_problems(export.refreshed)
     if path is None:
-        click.echo(as_csv(export), nl=False)
+        click.echo(printable(as_csv(export)), nl=False)
     else:
         write_export(export, path)
     runs = len(set(export.columns["run_id"].tolist()))

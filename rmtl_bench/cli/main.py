@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import traceback
 from collections.abc import Mapping
@@ -123,6 +125,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if os.strerror(errno.ENOSPC) in str(error):
+            _fail(f"no room is left on a disk: {error}; make some, then go on with the same command", 5)
         _fail(f"unforeseen {type(error).__name__}: {error} (--debug shows the traceback)", 1)
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -9,6 +9,7 @@ import click
 
 from rmtl_bench.cli.catalogue import origin_json, print_json
 from rmtl_bench.cli.options import debug_option, json_option, plugin_option
+from rmtl_bench.contracts.wording import printable
 from rmtl_bench.plugins import KINDS, LoadedPlugin, Registry, load_plugins
 from rmtl_bench.plugins.registry import collision
 
@@ -31,14 +32,14 @@ def command(as_json: bool, show_traceback: bool, plugin_files: tuple[Path, ...])
         (p.name, p.origin, "BROKEN" if p.error else "ok", f"{1000 * p.seconds:.0f} ms", _offers(p))
         for p in host.plugins
     ]
-    click.echo(tabulate(rows, headers=("plugin", "from", "state", "load", "offers")))
+    click.echo(printable(tabulate(rows, headers=("plugin", "from", "state", "load", "offers"))))
     for plugin in host.plugins:
         if plugin.error:
-            click.echo(f"\n{plugin.name} ({plugin.origin}) is broken, {plugin.error}")
+            click.echo(printable(f"\n{plugin.name} ({plugin.origin}) is broken, {plugin.error}"))
             if show_traceback:
-                click.echo(plugin.traceback)
+                click.echo(printable(plugin.traceback))
     for line in collisions:
-        click.echo(f"\ncollision: {line}")
+        click.echo(printable(f"\ncollision: {line}"))
 
 
 def _offers(plugin: LoadedPlugin) -> str:

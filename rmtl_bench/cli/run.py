@@ -43,6 +43,7 @@ class Choices:
     timeout: float | None
     memory_limit: int | None
     max_failures: int
+    checkpoint_every: float
     executor: str
     address: str | None
     data_dir: Path | None
@@ -90,6 +91,13 @@ class Choices:
     "--max-failures", type=click.IntRange(min=1), metavar="N", default=None, help="Stop all when N runs ended badly."
 )
 @click.option("--fail-fast", is_flag=True, help="Stop all when one run ended badly.")
+@click.option(
+    "--checkpoint-every",
+    type=Duration(zero=True),
+    default=60,
+    metavar="TIME",
+    help="The least time from one checkpoint of a run to the next; 0: after every epoch.  [default: 60s]",
+)
 @click.option("--executor", default=PROCESS, show_default=True, help="Where to run: process, inline, ray, ...")
 @click.option("--address", metavar="auto|HOST:PORT", help="The cluster of the executor, where it has one.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where raw files lie (default: $RMTL_BENCH_DATA).")

@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import click
 
@@ -17,7 +17,7 @@ from rmtl_bench.contracts.cell import Cell
 from rmtl_bench.contracts.errors import DataError, UsageError
 from rmtl_bench.contracts.executor import Executor
 from rmtl_bench.contracts.run_request import Limits
-from rmtl_bench.contracts.wording import duration
+from rmtl_bench.contracts.wording import duration, printable
 from rmtl_bench.execution import (
     DataSources,
     Options,
@@ -28,7 +28,8 @@ from rmtl_bench.execution import (
     with_sources,
 )
 from rmtl_bench.plugins import Registry, load_plugins
-from rmtl_bench.store import Attempt, Index, Store, save_plan
+from rmtl_bench.store import Index, Store, save_plan
+from rmtl_bench.store.standing import standing
 from rmtl_bench.suites import Plan, Suite, datasets_of, expand, read_variant
 
 
@@ -45,8 +46,7 @@ def run_suite(choices: Choices, starter: RunStarter | None = None) -> int:
         _fetch_lacking(suite, host.registry, sources)
     plan = _expand(suite, host.registry, sources)
     cells = plan.only(choices.only)
-    attempts = _attempts(store)
-    statuses = {run_id: attempt.status for run_id, attempt in attempts.items()}
+    statuses, attempts = _standing(store, {cell.run_id for cell in cells} | set(plan.sources))
     pending = missing_cells(cells, statuses, choices.retry)
     _describe(plan, cells, pending, statuses, choices.retry)
     to_run = with_sources(pending, plan.sources, lambda run_id: _is_kept(store, run_id, statuses))
@@ -58,7 +58,7 @@ def run_suite(choices: Choices, starter: RunStarter | None = None) -> int:
     if to_run:
         store.clean_staging()
         runner = SuiteRunner(host, sources, store, progress := open_progress(), _options(choices), executor)
-        _run(runner, progress, plan, to_run, {run_id: attempt.attempt for run_id, attempt in attempts.items()})
+        _run(runner, progress, plan, to_run, attempts)
         if choices.profile:
             _describe_profiles(store, to_run)
     return _conclude(store, suite, cells)
@@ -73,6 +73,7 @@ def _options(choices: Choices) -> Options:
         choices.profile,
         Limits(choices.timeout, choices.memory_limit),
         choices.max_failures,
+        choices.checkpoint_every,
     )
 
 
@@ -111,12 +112,15 @@ def _expand(suite: Suite, registry: Registry, sources: DataSources) -> Plan:
         raise DataError(f"suite {suite.title_line} lacks data\n{error}{hint}") from error
 
 
-def _attempts(store: Store | None) -> dict[str, Attempt]:
+def _standing(store: Store | None, run_ids: Collection[str]) -> tuple[dict[str, str], dict[str, int]]:
+    """Return how runs ended and their highest attempts, by run id; those of ``run_ids`` that are damaged are left out."""
     if store is None:
-        return {}
-    index = Index(store)
-    warn_of_problems(index.refresh())
-    return index.latest()
+        return {}, {}
+    found = standing(store, run_ids)
+    warn_of_problems(found.refreshed)
+    for fault in found.damaged.values():
+        click.echo(printable(f"warning: not what was published, so it is run again: {fault}"), err=True)
+    return found.statuses, found.attempts
 
 
 def _describe(

@@ -29,6 +29,8 @@ class Limits:
 
 
 NO_LIMITS = Limits()
+CHECKPOINT_SECONDS = 60.0
+"""The least seconds from one checkpoint of a run to the next, unless said otherwise."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class RunRequest:
     ``others``: runs that differ from this one in their seed alone, for the same process to make, ``seeds_per_pass`` of
     all these side by side; 0: as many as a measurement finds fastest. ``profile``: whether to write down where the time
     of all these goes. ``checkpoint``: where the run keeps what it takes to go on from its last epoch, and looks for
-    what an earlier attempt has left; ``None``: nowhere. ``limits``: of each of the runs.
+    what an earlier attempt has left; ``None``: nowhere. ``checkpoint_seconds``: the least time from one to the next.
+    ``limits``: of each of the runs.
     """
 
     cell: Cell
@@ -57,6 +60,7 @@ class RunRequest:
     seeds_per_pass: int = 1
     profile: bool = False
     checkpoint: Path | None = None
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
     limits: Limits = NO_LIMITS
 
     @property
@@ -83,6 +87,7 @@ class RunRequest:
             "seeds_per_pass": self.seeds_per_pass,
             "profile": self.profile,
             "checkpoint": None if self.checkpoint is None else str(self.checkpoint),
+            "checkpoint_seconds": self.checkpoint_seconds,
             "limits": asdict(self.limits),
         }
 
@@ -107,5 +112,6 @@ class RunRequest:
             data["seeds_per_pass"],
             data["profile"],
             None if data["checkpoint"] is None else Path(data["checkpoint"]),
+            data["checkpoint_seconds"],
             Limits(**data["limits"]),
         )

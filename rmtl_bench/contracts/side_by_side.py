@@ -75,6 +75,56 @@ class StageGroup(ABC, Generic[S]):
         """Return the validation result of every seed; by default, they are asked one after another."""
         return [_evaluated(stage.evaluate) for stage in self.stages]
 
+    def optimizers_of_seeds(
+        self, optimizers: Sequence[torch.optim.Optimizer], learning_rate: float, weight_decay: float
+    ) -> list[Sequence[torch.optim.Optimizer]]:
+        """Return each seed's own optimisers, with what the group's, made by :meth:`optimizers`, have gathered for it.
+
+        They share its memory.
+        """
+        each = [stage.optimizers(learning_rate, weight_decay) for stage in self.stages]
+        for place, of_seed in enumerate(each):
+            leaves = self._leaves_of(place)
+            for own, joint in zip(of_seed, optimizers, strict=True):
+                for parameter in _moved_by(own):
+                    leaf = leaves.get(id(parameter), parameter)
+                    gathered = joint.state.get(leaf)
+                    if gathered is not None:
+                        stacked = leaf is not parameter
+                        own.state[parameter] = {
+                            name: value[place] if stacked and _is_of_each(value, leaf, name) else value
+                            for name, value in gathered.items()
+                        }
+        return each
+
+    def gather(
+        self, optimizers: Sequence[torch.optim.Optimizer], each: Sequence[Sequence[torch.optim.Optimizer]]
+    ) -> None:
+        """Let the group's optimisers go on with what each seed's own have gathered: see :meth:`optimizers_of_seeds`."""
+        leaves = self._leaves_of(0)
+        for number, joint in enumerate(optimizers):
+            for together in zip(*(_moved_by(of_seed[number]) for of_seed in each), strict=True):
+                gathered = [of_seed[number].state.get(own) for of_seed, own in zip(each, together, strict=True)]
+                known = {own: state for own, state in zip(together, gathered, strict=True) if state is not None}
+                leaf = leaves.get(id(together[0]))
+                if leaf is None or not known:
+                    joint.state.update(known)
+                    continue
+                joint.state[leaf] = {
+                    name: torch.stack([state[name] for state in known.values()])
+                    if _is_of_each(value, together[0], name)
+                    else value
+                    for name, value in known[together[0]].items()
+                }
+
+    def _leaves_of(self, place: int) -> dict[int, nn.Parameter]:
+        """Return the stacked leaves by the identities of the parameters, views of them, of the seed at a place."""
+        return {
+            id(own): stack.parameters[name]
+            for stack in self.stacks
+            for name, own in stack.modules[place].named_parameters()
+        }
+
     def keep(self, places: Sequence[int], optimizers: Sequence[torch.optim.Optimizer]) -> None:
         """Go on with the stages at these places alone; the others' modules own their tensors again."""
         ended = [stage for place, stage in enumerate(self.stages) if place not in set(places)]
@@ -100,6 +150,15 @@ def _evaluated(evaluate: Callable[[], Evaluation]) -> Evaluation | DivergedError
         return evaluate()
     except DivergedError as error:
         return error
+
+
+def _moved_by(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _is_of_each(value: Any, parameter: Tensor, name: str) -> bool:
+    """Return whether what an optimiser has gathered under a name is of each of a parameter's numbers."""
+    return isinstance(value, Tensor) and value.shape == parameter.shape and name != "step"
 
 
 def _exchange(

@@ -41,7 +41,8 @@ class Stage(ABC):
     """One part of a training: what it optimises, on what signal, and what ends it.
 
     The trainer draws batches, calls :meth:`backward`, steps the optimiser, evaluates after each epoch, stops
-    when ``patience`` epochs brought no improvement, and restores the best state of ``module``.
+    when ``patience`` epochs brought no improvement, and restores the best state of ``module``. What else it carries
+    from one epoch to the next has to be in :meth:`get_extra_state`, so that a training can go on from a checkpoint.
 
     Attributes: ``module``, whose parameters are trained and whose state is restored; ``max_epochs``, ``patience``,
     ``learning_rate``, ``None`` for the trainer's; ``tolerance``, the relative improvement of the score that counts as
@@ -109,6 +110,18 @@ class Stage(ABC):
     @abstractmethod
     def evaluate(self) -> Evaluation:
         """Return the validation result at the end of an epoch."""
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return what the stage carries from one epoch to the next outside ``module``: target networks, generators.
+
+        A training that goes on from a checkpoint gives it to a new stage. It is made of dicts, lists, tuples, tensors,
+        numbers, texts and ``None``. By default there is nothing. What the constructor computes, and what an epoch
+        makes anew, need not be in it.
+        """
+        return {}
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that :meth:`get_extra_state` gave. Its tensors may be of any shape: a file may lie."""
 
     @classmethod
     def side_by_side(cls, stages: Sequence[Self]) -> StageGroup[Any] | None:

@@ -104,7 +104,9 @@ class Weighting(nn.Module, ABC):
     def stages(self, context: StageContext) -> Iterator[Stage]:
         """Yield the stages of a training under this weighting: by default one, called ``train``.
 
-        Each is run to its end before the next is asked for.
+        Each is run to its end before the next is asked for. A training that goes on from a checkpoint asks anew: it
+        puts the modules of the stages that had ended, and this weighting, into the state of the end of each, and asks
+        for the next. What is done between two stages has to follow from that state and from ``context``.
         """
         yield context.backbone_stage("train", self)
 

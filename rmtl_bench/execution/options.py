@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from rmtl_bench.contracts.executor import Room
-from rmtl_bench.contracts.run_request import NO_LIMITS, Limits
+from rmtl_bench.contracts.run_request import CHECKPOINT_SECONDS, NO_LIMITS, Limits
 
 MOST_SEEDS = 16
 """Seeds that one process is given at most where their number is measured."""
@@ -20,7 +20,7 @@ class Options:
     for as many as a measurement finds fastest; ``None`` for 0 on a GPU and 1 on the CPU, where a run then repeats to
     the bit: another number of threads or of seeds may change the last bits of a sum. ``profile``: whether every run
     writes down where its time goes. ``limits`` of each run. ``max_failures``: how many runs may end badly before
-    nothing more is run; 0: all.
+    nothing more is run; 0: all. ``checkpoint_seconds``: the least time from one checkpoint of a run to the next.
     """
 
     device: str = "auto"
@@ -30,6 +30,7 @@ class Options:
     profile: bool = False
     limits: Limits = NO_LIMITS
     max_failures: int = 0
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
 
     def within(self, room: Room) -> Options:
         """Return the options with every choice made, as an executor has room for them."""

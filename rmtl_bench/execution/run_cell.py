@@ -159,32 +159,40 @@ def run_cell(
     source: Path | None = None,
     memory_limit: int | None = None,
     checkpoint: Path | None = None,
+    checkpoint_seconds: float | None = None,
 ) -> RunResult:
     """Train and test one cell. The same cell gives the same numbers on the same kind of device.
 
     ``source``: what the run that it builds on has kept. Raises ``StoreError`` if that cannot be read. ``memory_limit``:
     the bytes that the process may take; of a table that does not fit, batches are read from the disk. ``checkpoint``: a
     file that the run goes on from where it is there and of this run, and that it saves itself in as it goes on
-    (:mod:`rmtl_bench.training.checkpoint`). It may be left behind.
+    (:mod:`rmtl_bench.training.checkpoint`), at the earliest every ``checkpoint_seconds``. It is left behind.
     """
     data = LoadedData(table_folder, device, memory_limit)
-    return train_with_checkpoint(
-        lambda saved: RunOfCell(cell, data, registry, observer, source, checkpoint=saved), cell, checkpoint
-    )
+
+    def make(saved: Checkpoint) -> RunOfCell:
+        return RunOfCell(cell, data, registry, observer, source, checkpoint=saved)
+
+    return train_with_checkpoint(make, cell, checkpoint, checkpoint_seconds)
 
 
 def train_with_checkpoint(
-    make: Callable[[Checkpoint], RunOfCell], cell: Cell, path: Path | None, *, resumes: bool = True
+    make: Callable[[Checkpoint], RunOfCell],
+    cell: Cell,
+    path: Path | None,
+    interval: float | None = None,
+    *,
+    resumes: bool = True,
 ) -> RunResult:
     """Make a run and train it; where its checkpoint proves to be of no use, make it again and begin anew."""
-    run = make(Checkpoint(path, cell.run_id, resumes=resumes))
+    run = make(Checkpoint(path, cell.run_id, resumes=resumes, interval=interval))
     try:
         return run.train()
     except CheckpointError as error:
         warning = begun_anew(error)
     # Given up before the next is made: there is memory for one.
     del run
-    run = make(Checkpoint(path, cell.run_id, resumes=False))
+    run = make(Checkpoint(path, cell.run_id, resumes=False, interval=interval))
     run.trainer.warn(warning)
     return run.train()
 

@@ -58,6 +58,7 @@ def run_seeds(
     device: str,
     seeds_per_pass: int = 0,
     memory_limit: int | None = None,
+    checkpoint_seconds: float | None = None,
 ) -> Iterator[RunEnd]:
     """Train and test cells that differ in their seed alone; yield each run's end as soon as it is known.
 
@@ -65,10 +66,11 @@ def run_seeds(
     has the numbers that it has alone, to rounding. Where a pass runs out of memory, it is halved; where anything else
     ends it, its seeds are run anew one after another, and the runs say so. ``memory_limit``: the bytes that the process
     may take; of a table that does not fit, batches are read from the disk. Runs whose checkpoints are at one place go
-    on from there side by side; each of the others goes on alone, after them.
+    on from there side by side; each of the others goes on alone, after them. They are written at the earliest every
+    ``checkpoint_seconds``; ``None``: those of :data:`~rmtl_bench.training.checkpoint.INTERVAL`.
     """
     data = LoadedData(table_folder, device, memory_limit)
-    passes = _Passes(asked, data, registry)
+    passes = _Passes(asked, data, registry, checkpoint_seconds)
     # A trial is no part of a run: a profile sees the time alone.
     with recording(None):
         size = seeds_per_pass or fastest_size(passes.trainers, len(asked))
@@ -86,10 +88,13 @@ def even_parts(count: int, size: int) -> list[range]:
 class _Passes:
     """Makes the runs of one process, some at a time."""
 
-    def __init__(self, asked: Sequence[SeedToRun], data: LoadedData, registry: Registry) -> None:
+    def __init__(
+        self, asked: Sequence[SeedToRun], data: LoadedData, registry: Registry, checkpoint_seconds: float | None
+    ) -> None:
         self.asked = asked
         self.data = data
         self.registry = registry
+        self.checkpoint_seconds = checkpoint_seconds
         self._observers: dict[int, Observer] = {}
         self._begin_anew: dict[int, str] = {}
 
@@ -169,7 +174,8 @@ class _Passes:
         """Return a run that knows where it goes on from."""
         warning = self._begin_anew.get(place, "")
         asked = self.asked[place]
-        saved = Checkpoint(asked.checkpoint, asked.cell.run_id, resumes=not warning)
+        interval = self.checkpoint_seconds
+        saved = Checkpoint(asked.checkpoint, asked.cell.run_id, resumes=not warning, interval=interval)
         run = self._ready(place, self._observer(place), saved)
         if warning:
             run.trainer.warn(warning)
@@ -185,7 +191,8 @@ class _Passes:
 
         cell, _, _, path = self.asked[place]
         try:
-            return RunEnd(place, train_with_checkpoint(make, cell, path, resumes=not warning))
+            made = train_with_checkpoint(make, cell, path, self.checkpoint_seconds, resumes=not warning)
+            return RunEnd(place, made)
         except Exception as problem:
             return RunEnd.failed(place, problem)
 

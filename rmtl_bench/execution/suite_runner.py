@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rmtl_bench.contracts.cell import Cell, Outcome
+from rmtl_bench.contracts.errors import StoreError
 from rmtl_bench.contracts.executor import Ended, Ending, Executor, Job, PreparedData
 from rmtl_bench.contracts.run_request import RunRequest
 from rmtl_bench.execution.device import check_device
@@ -250,6 +251,7 @@ class _Work:
             source=source,
             machine=self.machine,
             checkpoint=self.store.checkpoint(cell.run_id),
+            checkpoint_seconds=self.options.checkpoint_seconds,
             limits=self.options.limits,
         )
 
@@ -286,11 +288,15 @@ class _Work:
             unpublished.runs.remove(run)
         del self.running[ended.request.staging]
         self.queue.put_back(again)
+        if ended.ending.disk_full and again:
+            raise StoreError(f"no room is left on the disk of {self.store.path}; make some, then go on with the same command")
 
     def _is_to_be_made_again(self, run: RunRequest, unpublished: _Unpublished, ending: Ending) -> bool:
         if left_a_result(run):
             return False
         if run.cell.run_id in unpublished.not_begun():
+            return True
+        if ending.disk_full:
             return True
         if ending.status != "interrupted" or run.cell.run_id in self.made_again:
             return False

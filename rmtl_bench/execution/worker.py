@@ -21,6 +21,8 @@ from typing import IO, TYPE_CHECKING, Any
 from rmtl_bench.contracts.cell import EpochRecord
 from rmtl_bench.contracts.run_request import RunRequest
 from rmtl_bench.execution.memory import is_out_of_memory, keep_freed_memory
+from rmtl_bench.execution.process import DISK_FULL
+from rmtl_bench.store.disk import is_full
 from rmtl_bench.store.layout import KEPT_FILE
 from rmtl_bench.store.run_files import RunRecord, iso_time, write_environment, write_predictions, write_run, write_table
 
@@ -44,12 +46,19 @@ def main(host: PluginHost | None = None) -> None:
         events.write(json.dumps(event) + "\n")
         events.flush()
 
-    make_runs(request, emit, host)
+    try:
+        make_runs(request, emit, host)
+    except Exception as problem:
+        if not is_full(problem):
+            raise
+        # Nothing is known against the run: it is one that was interrupted, and not one that has failed.
+        sys.exit(DISK_FULL)
 
 
 def make_runs(request: RunRequest, emit: Emit, host: PluginHost | None = None) -> None:
     """Make all runs of the request. Each event says whose it is, by its run id, where there are several.
 
+    Raises what says that the disk is full, having left runs without a ``run.json``; no other error of a run.
     A run that begins says so: one that has not, when the process is killed, has lost nothing. A profile is written when
     all are made.
     """
@@ -65,6 +74,8 @@ def make_runs(request: RunRequest, emit: Emit, host: PluginHost | None = None) -
                 _write_end(left.pop(place), started, facts, status, error)
                 started = time.time()
     except Exception as problem:
+        if is_full(problem):
+            raise
         for run in left.values():
             _write_end(run, started, None, _status_of(problem), traceback.format_exc())
 
@@ -82,6 +93,8 @@ def make_run(request: RunRequest, emit: Emit, host: PluginHost | None = None) ->
             facts, error = _run_and_write(request, emit, host)
         status = ""
     except Exception as problem:
+        if is_full(problem):
+            raise
         status, error = _status_of(problem), traceback.format_exc()
     _write_end(request, started, facts, status, error)
 
@@ -165,6 +178,7 @@ def _run_and_write(request: RunRequest, emit: Emit, host: PluginHost) -> tuple[d
             request.source,
             request.limits.memory,
             request.checkpoint,
+            request.checkpoint_seconds,
         ),
     )
 
@@ -183,8 +197,8 @@ def _run_side_by_side(
         return _observer(run, tell, host)
 
     asked = [SeedToRun(run.cell, partial(begin, run), run.source, run.checkpoint) for run in request.runs]
-    seeds, memory = request.seeds_per_pass, request.limits.memory
-    for end in run_seeds(asked, request.table, host.registry, request.device, seeds, memory):
+    limits = request.seeds_per_pass, request.limits.memory, request.checkpoint_seconds
+    for end in run_seeds(asked, request.table, host.registry, request.device, *limits):
         if end.result is None:
             yield end.place, None, "oom" if end.out_of_memory else "failed", end.error
         else:

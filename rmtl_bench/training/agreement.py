@@ -33,7 +33,7 @@ def refuse_disagreement(backbones: ModuleStack, rows: SplitRows) -> None:
 
     All are tried in evaluation mode, in full float32, on the first rows of a split. Nothing of the modules changes.
     """
-    device = rows.labels.device
+    device = rows.device
     batch = rows.batch(torch.arange(min(ROWS, len(rows)), device=device))
     modes = [module.training for module in backbones.modules]
     backbones.train(False)

@@ -172,8 +172,9 @@ def make_steps(
 ) -> Steps:
     """Return what takes a stage's steps: with a graph where the device and the stage allow it."""
     eager = EagerSteps(stage, optimizers, train)
-    device = train.labels.device
+    device = train.device
     name = stage.stages[0].name if isinstance(stage, StageGroup) else stage.name
-    if device.type != "cuda" or not stage.capturable or CudaRecorder.failed:
+    # A graph cannot read rows from the disk.
+    if device.type != "cuda" or not train.resident or not stage.capturable or CudaRecorder.failed:
         return traced(eager, name)
     return traced(GraphedSteps(eager, CudaRecorder(device), lambda text: warn(f"stage {name!r}: {text}")), name)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from rmtl_bench.contracts.cell import EpochRecord
+from rmtl_bench.training.used_weights import QUANTILES, UsedWeights
 
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_QUANTILE_SAMPLE = 100_000
+_KINDS: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("stage", "task", "quantity", "name", "ended_by"), str),
+    **dict.fromkeys(("epoch", "epochs", "best_epoch", "steps"), int),
+}
+"""What is no floating-point number, by the name of a column or a field."""
 
 
 @dataclass(frozen=True)
@@ -81,18 +84,34 @@ class History:
             for column, cell in zip(self.epochs, (record.stage, record.epoch, task, quantity, value), strict=True):
                 self.epochs[column].append(cell)
 
-    def add_weights(self, stage: str, epoch: int, used: Sequence[Tensor]) -> None:
+    def add_weights(self, stage: str, epoch: int, used: UsedWeights | Iterable[Tensor]) -> None:
         """Add the mean and quantiles of the weights of an epoch's steps, each [K] or [B, K]."""
-        if not used:
+        weights = used if isinstance(used, UsedWeights) else UsedWeights(len(self.tasks), used)
+        if not len(weights):
             return
-        weights = torch.cat([w.reshape(-1, len(self.tasks)) for w in used]).double().cpu()
-        # A quantile of a hundred thousand weights needs no more of them.
-        sample = weights[:: max(1, len(weights) // _QUANTILE_SAMPLE)]
-        quantiles = torch.quantile(sample, torch.tensor(QUANTILES, dtype=torch.float64), dim=0)
-        for k, (task, mean) in enumerate(zip(self.tasks, weights.mean(0).tolist(), strict=True)):
+        means, quantiles = weights.summary()
+        for k, (task, mean) in enumerate(zip(self.tasks, means, strict=True)):
             row = (stage, epoch, task, mean, *quantiles[:, k].tolist())
             for column, cell in zip(self.weights, row, strict=True):
                 self.weights[column].append(cell)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return all of it as JSON-ready data, for :meth:`from_data`."""
+        return {**asdict(self), "tasks": list(self.tasks)}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> History:
+        """Return the history that said ``data`` of itself. Raises an error of one kind or another if none can have."""
+        fresh = cls(tuple(data["tasks"]))
+        for table, saved in ((fresh.epochs, data["epochs"]), (fresh.weights, data["weights"])):
+            table.update({name: [_KINDS.get(name, float)(value) for value in saved[name]] for name in table})
+            if len({len(column) for column in table.values()}) > 1:
+                raise ValueError("the columns of a table differ in length")
+        fresh.stages = [StageSummary(**_of_kinds(summary)) for summary in data["stages"]]
+        fresh.warnings = [str(text) for text in data["warnings"]]
+        kept = data["kept_epoch"]
+        fresh.kept_epoch = None if kept is None else KeptEpoch(**_of_kinds(kept))
+        return fresh
 
     def seconds_a_step(self) -> float | None:
         """Return the mean seconds of a step over all stages, evaluation left out; ``None`` if there was no step."""
@@ -103,3 +122,7 @@ class History:
     def stage_summaries(self) -> list[dict[str, Any]]:
         """Return the stages as JSON-ready data."""
         return [asdict(stage) for stage in self.stages]
+
+
+def _of_kinds(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: None if value is None else _KINDS.get(name, float)(value) for name, value in fields.items()}

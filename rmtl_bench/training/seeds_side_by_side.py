@@ -2,16 +2,21 @@
 
 The seeds run stage by stage. Within a stage every seed has its own batch order, dropout masks, weighting and early
 stopping; what is stacked is the modules that the stage trains (:mod:`rmtl_bench.contracts.side_by_side`). A seed whose
-stage has ended leaves the stack, and costs nothing until all have come to their next stage. Numbers equal those of a
+stage has ended leaves the stack, and costs nothing until all have come to their next stage. Every seed has a checkpoint
+of its own, the one that it would have alone; those of the seeds in the stack are written at the same epochs, so that
+the pass can go on from them. Numbers equal those of a
 run on its own to rounding: a product of stacked matrices adds up in another order. Seconds are a seed's share: those
 of the pass divided by the seeds that were in it.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,10 +27,14 @@ from rmtl_bench.contracts.side_by_side import StageGroup
 from rmtl_bench.contracts.spans import span
 from rmtl_bench.contracts.stack import NotStackableError
 from rmtl_bench.contracts.stage import Evaluation, Stage
+from rmtl_bench.training.checkpoint import load_optimizers
+from rmtl_bench.training.checkpoint_file import CheckpointError
 from rmtl_bench.training.course import StageCourse
 from rmtl_bench.training.cuda_graphs import make_steps
+from rmtl_bench.training.order import Batches, batches_of
 from rmtl_bench.training.steps import seconds_of_steps
 from rmtl_bench.training.trainer import Trainer, checked
+from rmtl_bench.training.used_weights import UsedWeights
 
 
 class SeedsSideBySide:
@@ -41,13 +50,21 @@ class SeedsSideBySide:
         """Run every stage of every seed; return the error of each seed that diverged, ``None`` for the others.
 
         What :meth:`Trainer.run` says of a seed holds for each: its history, its backbone's state, a run that diverged.
-        Any other exception ends the pass, and leaves histories and backbones in the middle of it.
+        Any other exception ends the pass, and leaves histories and backbones in the middle of it. The checkpoints,
+        where there are any, have to be at one place: see :func:`~rmtl_bench.training.checkpoint.at_one_place`.
         """
         with ExitStack() as work:
             for trainer in self.trainers:
                 work.enter_context(trainer.at_work())
+                work.enter_context(trainer.checkpoint.blamed())
             seeds = [_Seed(trainer) for trainer in self.trainers]
-            while going := [seed for seed in seeds if seed.advance()]:
+            # Where the run goes on from a checkpoint, some seeds may wait at the next stage for the others.
+            first = min(seed.ended_before for seed in seeds)
+            behind = [seed for seed in seeds if seed.ended_before == first]
+            for several in itertools.chain([behind], itertools.repeat(seeds)):
+                going = [seed for seed in several if seed.advance()]
+                if not going:
+                    break
                 _run_stage(going)
         return [seed.error for seed in seeds]
 
@@ -59,6 +76,8 @@ class _Seed:
         self.trainer = trainer
         self.generator = torch.Generator(trainer.device)
         self.error: DivergedError | None = None
+        trainer.checkpoint.begin(trainer)
+        self.ended_before, _ = trainer.checkpoint.place
         self._stages = trainer.stages()
 
     def advance(self) -> bool:
@@ -143,13 +162,15 @@ class _Pass:
         trainer, course = seeds[0].trainer, seeds[0].course
         self.device = trainer.device
         self.rows = trainer.train
-        self.batch_size = trainer.settings.batch_size
-        self.optimizers = group.optimizers(course.learning_rate, course.weight_decay)
+        self.settings = trainer.settings
+        self.waiting: list[_Seed] = []
+        self.rates = course.learning_rate, course.weight_decay
+        self.optimizers = group.optimizers(*self.rates)
         self.steps = make_steps(group, self.optimizers, self.rows, self._warn)
 
     def run(self) -> None:
         """Run epochs until every seed has ended the stage."""
-        if self.seeds[0].stage.counts_start:
+        if not self._goes_on() and self.seeds[0].stage.counts_start:
             for seed, found in zip(self.seeds, self._evaluate(), strict=True):
                 with seed.diverging():
                     seed.course.best_score = checked(_sound(found)).score
@@ -157,6 +178,35 @@ class _Pass:
         while self.seeds:
             self._run_epoch()
             self._drop_ended()
+            self._save()
+
+    def _goes_on(self) -> bool:
+        """Put stages and optimizers to where they were, if they were under way; return whether they were."""
+        states = [seed.trainer.checkpoint.goes_on(seed.course) for seed in self.seeds]
+        if all(saved is None for saved in states):
+            return False
+        if len({seed.course.epochs for seed in self.seeds}) > 1:
+            raise CheckpointError("the seeds of a pass are at several epochs of a stage")
+        each = self.group.optimizers_of_seeds(self.optimizers, *self.rates)
+        for optimizers, saved in zip(each, states, strict=True):
+            load_optimizers(optimizers, saved or [])
+        self.group.gather(self.optimizers, each)
+        return True
+
+    def _save(self) -> None:
+        """Write the seeds' checkpoints if it is time to, of all at the same epoch."""
+        for seed in (*self.seeds, *self.waiting):
+            seed.trainer.checkpoint.holds()
+        if not any(seed.trainer.checkpoint.is_due() for seed in self.seeds):
+            return
+        started = time.monotonic()
+        each = self.group.optimizers_of_seeds(self.optimizers, *self.rates)
+        for seed, optimizers in zip(self.seeds, each, strict=True):
+            seed.trainer.checkpoint.write(seed.course, partial(_states, optimizers))
+        for seed in self.waiting:
+            seed.trainer.checkpoint.catch_up()
+        for seed in self.seeds:
+            seed.trainer.checkpoint.wrote_in(time.monotonic() - started)
 
     def seconds_of_steps(self, count: int) -> list[float]:
         """Take the first steps and return the seconds of each; the stages are used up."""
@@ -191,36 +241,35 @@ class _Pass:
         with span("evaluation"):
             return self.group.evaluate()
 
-    def _run_steps(self) -> tuple[Tensor, list[list[Tensor]]]:
+    def _run_steps(self) -> tuple[Tensor, list[UsedWeights]]:
         """Run the steps of an epoch; return mean losses [S, K], on the CPU, and the weights that each seed used."""
         started = time.perf_counter()
         batches = self._batches()
         total = torch.zeros(len(self.seeds), len(self.seeds[0].trainer.schema.tasks), device=self.device)
-        weights: list[Tensor] = []
+        weights = [UsedWeights(total.shape[1]) for _ in self.seeds]
         self.steps.begin_epoch(len(batches))
         with self._drawing():
             for rows in batches:
                 report = self.steps(rows)
                 total += report.losses * rows.shape[1]
                 if report.weights is not None:
-                    weights.append(report.weights.reshape(len(self.seeds), -1, total.shape[1]))
+                    for used, own in zip(weights, report.weights.reshape(len(self.seeds), -1), strict=True):
+                        used.append(own)
         losses = (total / len(self.rows)).cpu()
         share = (time.perf_counter() - started) / len(self.seeds)
         for seed in self.seeds:
             seed.course.add_steps(len(batches), share)
-        if not weights:
-            return losses, [[] for _ in self.seeds]
-        return losses, [[own] for own in torch.cat(weights, dim=1)]
+        return losses, weights
 
     def _warn(self, text: str) -> None:
         for seed in self.seeds:
             seed.trainer.warn(text)
 
-    def _batches(self) -> Sequence[Tensor]:
+    def _batches(self) -> Batches:
         """Return the rows of each batch of this epoch, [S, B]: every seed has an order of its own."""
         with span("data"):
-            order = torch.stack([seed.trainer.batch_order(seed.course) for seed in self.seeds]).to(self.device)
-            return torch.split(order, self.batch_size, dim=1)
+            orders = [seed.trainer.order_seed(seed.course) for seed in self.seeds]
+            return batches_of(self.rows, orders, self.settings, stacked=True)
 
     @contextmanager
     def _drawing(self) -> Iterator[None]:
@@ -243,7 +292,12 @@ class _Pass:
             self.group.dissolve()
         for seed in ended:
             seed.trainer.end_stage(seed.course)
+        self.waiting += ended
         self.seeds = [self.seeds[place] for place in places]
+
+
+def _states(optimizers: Sequence[torch.optim.Optimizer]) -> list[dict[str, Any]]:
+    return [optimizer.state_dict() for optimizer in optimizers]
 
 
 def _sound(found: Evaluation | DivergedError) -> Evaluation:

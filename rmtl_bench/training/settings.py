@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from rmtl_bench.contracts.catalogue import Parameter, resolve_parameters
+from rmtl_bench.contracts.errors import UsageError
+
+SHUFFLES = ("rows", "blocks")
+"""What ``shuffle`` may be; :mod:`rmtl_bench.training.order` says what each means."""
 
 PRECISIONS = ("float32", "tf32", "bf16")
 """What ``precision`` may be; :mod:`rmtl_bench.training.precision` says what each means."""
@@ -22,6 +26,9 @@ TRAINER_PARAMETERS: Mapping[str, Parameter] = {
     "max_epochs": Parameter(20, "epochs of a stage that sets no limit of its own", minimum=1),
     "patience": Parameter(2, "epochs without a better validation score before a stage ends", minimum=1),
     "precision": Parameter("float32", "arithmetic of the backbone's matrix products", choices=PRECISIONS),
+    "shuffle": Parameter("rows", "what an epoch permutes: all rows, or blocks of them", choices=SHUFFLES, added=True),
+    "shuffle_block_rows": Parameter(4096, "consecutive rows of a block", minimum=1, added=True),
+    "shuffle_window": Parameter(256, "blocks whose rows are permuted together", minimum=1, added=True),
 }
 
 
@@ -36,11 +43,24 @@ class TrainerSettings:
     max_epochs: int
     patience: int
     precision: str = "float32"
+    shuffle: str = "rows"
+    shuffle_block_rows: int = 4096
+    shuffle_window: int = 256
 
     @classmethod
     def resolve(cls, given: Mapping[str, Any]) -> TrainerSettings:
         """Return the settings, defaults filled in. Raises ``UsageError`` for an unknown or impossible one."""
-        return cls(**resolve_parameters("trainer", TRAINER_PARAMETERS, given))
+        settings = cls(**resolve_parameters("trainer", TRAINER_PARAMETERS, given))
+        if settings.shuffle == "rows":
+            for name in ("shuffle_block_rows", "shuffle_window"):
+                if getattr(settings, name) != TRAINER_PARAMETERS[name].default:
+                    value = getattr(settings, name)
+                    raise UsageError(f'trainer: {name!r} is {value}; it takes shuffle = "blocks" beside it')
+        return settings
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides numbers: all settings but the younger ones that have their defaults."""
+        return resolve_parameters("trainer", TRAINER_PARAMETERS, vars(self))
 
     def evaluation_rows(self, device_type: str) -> int:
         """Return the rows of a forward pass of an evaluation: more of them on a GPU, which a few leave idle.

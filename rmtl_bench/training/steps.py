@@ -14,6 +14,7 @@ from rmtl_bench.contracts.batch import SplitRows
 from rmtl_bench.contracts.side_by_side import StageGroup
 from rmtl_bench.contracts.spans import span
 from rmtl_bench.contracts.stage import Stage, StepReport
+from rmtl_bench.training.order import Batches
 
 
 class Steps(Protocol):
@@ -58,14 +59,14 @@ class EagerSteps:
             return report
 
 
-def seconds_of_steps(steps: Steps, batches: Sequence[Tensor], count: int) -> list[float]:
+def seconds_of_steps(steps: Steps, batches: Batches, count: int) -> list[float]:
     """Take ``count`` steps on the batches by turns, and return the seconds of each."""
     seconds = []
     steps.begin_epoch(len(batches))
     for rows in itertools.islice(itertools.cycle(batches), count):
         started = time.perf_counter()
-        steps(rows)
-        if rows.is_cuda:
-            torch.cuda.synchronize(rows.device)
+        report = steps(rows)
+        if report.losses.is_cuda:
+            torch.cuda.synchronize(report.losses.device)
         seconds.append(time.perf_counter() - started)
     return seconds

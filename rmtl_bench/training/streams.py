@@ -78,13 +78,14 @@ class RandomState:
     def replayed(self) -> Iterator[None]:
         """Within, the same numbers are drawn again; behind, it is as if nothing had been drawn."""
         now = RandomState.of(self.device)
-        self._restore()
+        self.restore()
         try:
             yield
         finally:
-            now._restore()
+            now.restore()
 
-    def _restore(self) -> None:
+    def restore(self) -> None:
+        """Let the generators stand where they stood."""
         torch.set_rng_state(self.cpu)
         if self.cuda is not None:
             torch.cuda.set_rng_state(self.cuda, self.device)

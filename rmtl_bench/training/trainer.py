@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,15 +19,18 @@ from rmtl_bench.contracts.schema import Schema
 from rmtl_bench.contracts.spans import span
 from rmtl_bench.contracts.stage import Evaluation, Stage
 from rmtl_bench.contracts.weighting import GradientWeighting, LossWeighting, Weighting
+from rmtl_bench.training.checkpoint import Checkpoint, load_optimizers
 from rmtl_bench.training.course import StageCourse
 from rmtl_bench.training.cuda_graphs import make_steps
 from rmtl_bench.training.gradient_stage import GradientStage
 from rmtl_bench.training.history import History, KeptEpoch
 from rmtl_bench.training.loss_stage import LossStage
+from rmtl_bench.training.order import Batches, batches_of
 from rmtl_bench.training.precision import Precision
 from rmtl_bench.training.settings import TrainerSettings
 from rmtl_bench.training.steps import Steps, seconds_of_steps
 from rmtl_bench.training.streams import Streams
+from rmtl_bench.training.used_weights import UsedWeights
 from rmtl_bench.training.validation import Validation, predict
 
 Observer = Callable[[EpochRecord], None]
@@ -46,6 +49,7 @@ class Trainer:
         streams: Streams,
         observer: Observer | None = None,
         handed_on: Mapping[str, Tensor] | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self.backbone = backbone
         self.weighting = weighting
@@ -53,13 +57,16 @@ class Trainer:
         self.train = train
         self.valid = valid
         self.settings = settings
-        self.device = train.labels.device
+        self.device = train.device
         self.precision = Precision(settings.precision)
         self.evaluation_batch_size = settings.evaluation_rows(self.device.type)
         self.handed_on = handed_on
         self.history = History(self.schema.task_names)
         self.streams = streams
+        self.checkpoint = checkpoint or Checkpoint()
         self._observer = observer
+        if settings.shuffle == "rows" and not train.resident:
+            self.warn('the rows stay on the disk and are read in random order; shuffle = "blocks" reads them in order')
         self._validation = Validation(valid, self.schema.task_names, self.evaluation_batch_size, self.precision)
 
     def backbone_stage(self, name: str, weighting: Weighting, **limits: Any) -> Stage:
@@ -97,22 +104,26 @@ class Trainer:
 
         torch's global random state and both modules' training mode are the caller's again afterwards. Raises
         ``DivergedError`` when a loss or prediction is not finite: the history then ends with the last good epoch, and
-        the backbone is in the best state that it had until then, ``history.kept_epoch``.
+        the backbone is in the best state that it had until then, ``history.kept_epoch``; ``CheckpointError`` when the
+        checkpoint proves to be of no use: backbone and weighting are then in no state to go on with.
         """
-        with self.at_work():
+        with self.at_work(), self.checkpoint.blamed():
             for stage in self.stages():
                 self.run_stage(stage)
         return self.history
 
     def stages(self) -> Iterator[Stage]:
-        """Yield the stages of the weighting, each made when it is asked for."""
+        """Yield the stages of the weighting, each made when it is asked for; not those that a checkpoint had ended."""
+        self.checkpoint.begin(self)
         stages = iter(self.weighting.stages(self))
         while True:
             with span("weighting"):
                 stage = next(stages, None)
             if stage is None:
+                self.checkpoint.no_more_stages()
                 return
-            yield stage
+            if not self.checkpoint.had_ended(stage):
+                yield stage
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -135,11 +146,17 @@ class Trainer:
         try:
             optimizers = stage.optimizers(course.learning_rate, course.weight_decay)
             steps = make_steps(stage, optimizers, self.train, self.warn)
-            if stage.counts_start:
+            saved = self.checkpoint.goes_on(course)
+            if saved is not None:
+                load_optimizers(optimizers, saved)
+                started -= course.seconds
+            elif stage.counts_start:
                 with span("evaluation"):
                     course.best_score = checked(stage.evaluate()).score
             while not course.ended_by:
                 self._run_epoch(course, steps)
+                course.seconds = time.perf_counter() - started
+                self.checkpoint.epoch_ended(course, lambda: [optimizer.state_dict() for optimizer in optimizers])
         except DivergedError as error:
             course.ended_by = "diverged"
             raise DivergedError(f"{course}: {error}") from error
@@ -151,6 +168,7 @@ class Trainer:
     def end_stage(self, course: StageCourse) -> None:
         """Note how a stage went; its module is in its best state afterwards."""
         self.history.stages.append(course.end())
+        self.checkpoint.stage_ended(course)
 
     def seconds_of_steps(self, course: StageCourse, count: int) -> list[float]:
         """Take the first steps of a stage and return the seconds of each; the stage is used up."""
@@ -175,7 +193,7 @@ class Trainer:
             self.history.back_to(mark)
             raise
 
-    def trained(self, course: StageCourse, losses: Tensor, weights: Sequence[Tensor]) -> None:
+    def trained(self, course: StageCourse, losses: Tensor, weights: UsedWeights) -> None:
         """Note what the steps of an epoch came to: mean losses [K], on the CPU, and the weights that were used.
 
         Raises ``DivergedError`` where a loss is not finite.
@@ -212,26 +230,24 @@ class Trainer:
         own = {id(parameter) for parameter in self.backbone.parameters()}
         return any(id(parameter) in own for parameter in stage.module.parameters())
 
-    def batch_order(self, course: StageCourse) -> Tensor:
-        """Return the rows of the training split [N], int64, in the order of this epoch, on the CPU."""
-        shuffle = torch.Generator().manual_seed(self.streams.order(course.stage.order, course.epochs))
-        return torch.randperm(len(self.train), generator=shuffle)
+    def order_seed(self, course: StageCourse) -> int:
+        """Return the seed of the order of rows in this epoch."""
+        return self.streams.order(course.stage.order, course.epochs)
 
-    def _batches(self, course: StageCourse) -> Sequence[Tensor]:
+    def _batches(self, course: StageCourse) -> Batches:
         with span("data"):
-            order = self.batch_order(course).to(self.device)
-            return torch.split(order, self.settings.batch_size)
+            return batches_of(self.train, [self.order_seed(course)], self.settings)
 
     def dropout_seed(self, course: StageCourse) -> int:
         """Return the seed of dropout in this epoch."""
         return self.streams.dropout(course.stage.order, course.epochs)
 
-    def _run_steps(self, course: StageCourse, steps: Steps) -> tuple[Tensor, list[Tensor]]:
+    def _run_steps(self, course: StageCourse, steps: Steps) -> tuple[Tensor, UsedWeights]:
         """Run the steps of an epoch; return the mean losses [K], on the CPU, and the weights that were used."""
         torch.manual_seed(self.dropout_seed(course))
         batches = self._batches(course)
         total = torch.zeros(len(self.schema.tasks), device=self.device)
-        weights: list[Tensor] = []
+        weights = UsedWeights(len(self.schema.tasks))
         started = time.perf_counter()
         steps.begin_epoch(len(batches))
         try:

@@ -66,7 +66,7 @@ class Validation:
         self.batch_size = batch_size
         self.precision = precision
         # On a GPU the metrics are computed where the predictions are; on the CPU numpy sorts many times as fast.
-        self._on_device = rows.labels.device.type != "cpu"
+        self._on_device = rows.device.type != "cpu"
         self._labels = np.empty((0, len(tasks))) if self._on_device else rows.labels.numpy().astype(np.float64)
         self._known = None if rows.label_mask is None or self._on_device else rows.label_mask.numpy()
 

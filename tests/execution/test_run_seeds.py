@@ -22,7 +22,7 @@ from rmtl_bench.execution.memory import is_out_of_memory
 from rmtl_bench.execution.run_cell import RunOfCell, run_cell
 from rmtl_bench.execution.run_seeds import SeedToRun, even_parts, run_seeds
 from rmtl_bench.plugins import load_plugins
-from rmtl_bench.training import backbone_stage, checkpoint, seeds_side_by_side
+from rmtl_bench.training import backbone_stage, seeds_side_by_side
 from rmtl_bench.training import trainer as trainer_module
 from rmtl_bench.training.checkpoint_file import CheckpointError
 from rmtl_bench.training.streams import Streams
@@ -413,9 +413,8 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def going_on(runs, tmp_path, monkeypatch):
+def going_on(runs, tmp_path):
     """Train three seeds with checkpoints after every epoch; the process dies in the epoch ``dies_in`` of a seed."""
-    monkeypatch.setattr(checkpoint, "INTERVAL", 0)
 
     def train(size=3, dies_in=None):
         def begin(cell):
@@ -427,7 +426,7 @@ def going_on(runs, tmp_path, monkeypatch):
                 raise Killed
 
         asked = [SeedToRun(cell, lambda cell=cell: begin(cell), None, tmp_path / cell.run_id) for cell in runs.cells(3)]
-        ends = run_seeds(asked, runs.table, runs.registry, "cpu", size)
+        ends = run_seeds(asked, runs.table, runs.registry, "cpu", size, checkpoint_seconds=0)
         return [end.result for end in sorted(ends, key=lambda end: end.place)]
 
     return train
@@ -493,11 +492,10 @@ def test_a_run_whose_checkpoint_is_of_no_use_is_made_again(runs, alone, tmp_path
         if record.epoch == 2:
             raise Killed
 
-    monkeypatch.setattr(checkpoint, "INTERVAL", 0)
     given = runs.cell(0), runs.table, runs.registry, "cpu"
     saved = tmp_path / "saved"
     with pytest.raises(Killed):
-        run_cell(*given, die, checkpoint=saved)
+        run_cell(*given, die, checkpoint=saved, checkpoint_seconds=0)
     kept = saved.read_bytes()
     found = run_cell(*given, lambda record: None, checkpoint=saved)
     _same(found, alone[0], exactly=True)

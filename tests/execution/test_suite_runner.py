@@ -187,6 +187,26 @@ def test_a_run_that_is_killed_twice_is_interrupted_and_the_next_command_makes_it
     assert missing_cells([cell, *done.cells.values()], statuses) == [cell]
 
 
+@pytest.mark.parametrize("seeds", [1, 2], ids=["alone", "side by side"])
+def test_a_run_that_is_lost_goes_on_from_its_checkpoint_with_the_same_numbers(workshop, new_watcher, seeds):
+    watcher, long, numbers = new_watcher(), {"max_epochs": 4, "patience": 4}, range(20 * seeds, 21 * seeds)
+    flag = str(workshop.folder / f"killed-later-{seeds}")
+    cells = [workshop.cell(behaviour="kill-later", flag=flag, seed=seed, trainer=long) for seed in numbers]
+    undisturbed = [workshop.cell(seed=seed, trainer=long) for seed in numbers]
+    options = {"jobs": 1, "seeds_per_pass": seeds}
+    assert workshop.execute(cells, watcher, checkpoint_seconds=0.0, **options) == {"ok": seeds}
+    assert sorted(watcher.lost) == sorted(cell.run_id for cell in cells)
+    workshop.execute(undisturbed, new_watcher(), **options)
+    for cell, same in zip(cells, undisturbed, strict=True):
+        disturbed, whole = workshop.store.runs_path / cell.run_id, workshop.store.runs_path / same.run_id
+        assert read_run(disturbed).facts["resumed"] == [{"stage": "train", "epoch": 1}]
+        for name in ("metrics", "predictions", "weights"):
+            one, other = read_table(disturbed, name), read_table(whole, name)
+            for column in one:
+                np.testing.assert_array_equal(one[column], other[column])
+        assert not workshop.store.checkpoint(cell.run_id).exists()
+
+
 def test_a_run_over_a_limit_is_stopped_and_says_which(workshop, new_watcher):
     endless = {"max_epochs": 1000, "patience": 1000}
     slow = workshop.cell(behaviour="sleep", seed=6, trainer=endless)

@@ -52,11 +52,13 @@ class ToyBackbone(Backbone):
 class ToyEqual(LossWeighting):
     """Sums the losses, unless told to misbehave in the first step, or after the first epoch, of the run."""
 
+    epochs: Tensor
+
     def __init__(self, tasks: tuple[Task, ...], behaviour: str = "learn", flag: str = "") -> None:
         super().__init__(tasks)
         self.behaviour = behaviour
         self.flag = flag
-        self.epochs = 0
+        self.register_buffer("epochs", torch.tensor(0))
         self.hoard: list[Tensor] = []
 
     def after_epoch(self, losses: Tensor) -> None:
@@ -65,7 +67,8 @@ class ToyEqual(LossWeighting):
     def combine(self, losses: TaskLosses, logits: Tensor, batch: Batch) -> Weighted:
         if self.behaviour == "raise":
             raise RuntimeError("the toy was told to raise")
-        if self.behaviour == "kill" and not Path(self.flag).exists():
+        due = self.behaviour == "kill" or (self.behaviour == "kill-later" and self.epochs)
+        if due and not Path(self.flag).exists():
             Path(self.flag).touch()
             os.kill(os.getpid(), signal.SIGKILL)
         if self.behaviour == "die":
@@ -186,7 +189,7 @@ def rmtl_backbones() -> list[BackboneInfo]:
 
 @hookimpl
 def rmtl_weightings() -> list[WeightingInfo]:
-    behaviours = ("learn", "raise", "kill", "die", "lack", "hog", "sleep", "diverge", "diverge-later")
+    behaviours = ("learn", "raise", "kill", "kill-later", "die", "lack", "hog", "sleep", "diverge", "diverge-later")
     return [
         WeightingInfo(
             name="toy-equal",

@@ -247,7 +247,7 @@ def pretended(monkeypatch):
     """Rows that seem to lie on a CUDA device, and a recorder that need not be there."""
     recorder = type("Recorder", (), {"failed": [], "__init__": lambda self, device: None})
     monkeypatch.setattr(cuda_graphs, "CudaRecorder", recorder)
-    return SimpleNamespace(labels=SimpleNamespace(device=torch.device("cuda", 0))), recorder
+    return SimpleNamespace(device=torch.device("cuda", 0), resident=True), recorder
 
 
 def test_only_a_stage_that_says_so_is_recorded_and_only_on_a_gpu(halves, toy, pretended):

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmtl_bench.contracts import LossWeighting, Weighted
-from rmtl_bench.training.history import QUANTILES, History
+from rmtl_bench.training.history import History
+from rmtl_bench.training.used_weights import QUANTILES
 
 COLUMNS = [f"q{round(100 * q):02d}" for q in QUANTILES]
 

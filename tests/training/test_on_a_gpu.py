@@ -10,6 +10,7 @@ import torch
 from rmtl_bench.contracts import LossWeighting, Weighted
 from rmtl_bench.training import seeds_side_by_side
 from rmtl_bench.training import trainer as trainer_module
+from rmtl_bench.training.checkpoint import Checkpoint
 from rmtl_bench.training.cuda_graphs import CudaRecorder
 from rmtl_bench.training.seeds_side_by_side import SeedsSideBySide
 from rmtl_bench.training.steps import EagerSteps
@@ -184,6 +185,29 @@ def test_a_training_in_lower_precision_is_recorded_and_near(precision, on_gpu, r
     assert len(recordings) == 6
     assert rounded.history.warnings == []
     torch.testing.assert_close(numbers(rounded.history), numbers(exact.history), rtol=0.05, atol=0.02)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_training_goes_on_from_a_checkpoint(seeds, on_gpu, recordings, tmp_path):
+    def train(saved, observer=None):
+        trainers = [on_gpu(seed=seed, observer=observer) for seed in range(seeds)]
+        for seed, trainer in enumerate(trainers):
+            trainer.checkpoint = Checkpoint(tmp_path / f"{seed}" if saved else None, f"{seed}", interval=0)
+        assert SeedsSideBySide(trainers).run() == [None] * seeds
+        return trainers
+
+    def die(record):
+        if record.epoch == 3:
+            raise KeyboardInterrupt
+
+    whole = train(saved=False)
+    with pytest.raises(KeyboardInterrupt):
+        train(saved=True, observer=die)
+    for one, other in zip(train(saved=True), whole, strict=True):
+        assert one.checkpoint.resumed == [{"stage": "train", "epoch": 2}]
+        assert one.history.warnings == []
+        assert_same(one, other)
+    assert len(recordings) == 3 + 3 + 1
 
 
 def test_evaluation_in_other_batches_is_the_same_to_rounding(on_gpu):

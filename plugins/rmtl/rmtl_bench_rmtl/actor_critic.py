@@ -24,7 +24,7 @@ Where others differ: RMTL's published code computes an actor's loss of this kind
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -85,7 +85,7 @@ class ActorCriticStage(Stage):
         self.generator = torch.Generator().manual_seed(context.seed("actions", paired=True))
         self._actor_parameters = [p for p in actor.parameters() if p.requires_grad]
         self._critic_parameters = list(critics.parameters())
-        self._steps = 0
+        self.steps = 0
 
     def parameter_groups(self) -> Iterable[dict[str, Any]]:
         """Return the actor's parameters, and the critics' with a step size of their own."""
@@ -94,10 +94,10 @@ class ActorCriticStage(Stage):
 
     def backward(self, batch: Batch) -> StepReport:
         """Backpropagate the TD errors into the critics, and their values into the actor."""
-        self._steps += 1
+        self.steps += 1
         numbers = [own[0] for own in self.numbers(batch, [self.generator])]
         networks = self.actor, self.critics, self.target_actor, self.target_critics
-        learns = self.actor_learns(self._steps)
+        learns = self.actor_learns(self.steps)
         with span("forward"):
             asked = self.ask(*networks, batch, self.following(batch), *numbers, actor_learns=learns)
         return self.learn(batch, asked, self._actor_parameters, self._critic_parameters)
@@ -177,6 +177,18 @@ class ActorCriticStage(Stage):
         """Return the actor's mean validation AUC as score, with AUC and logloss by task."""
         return self.context.validate()
 
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return both target networks, where the generator of the actions stands, and the number of steps."""
+        targets = [self.target_actor.state_dict(), self.target_critics.state_dict()]
+        return {"targets": targets, "actions": self.generator.get_state(), "steps": self.steps}
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that :meth:`get_extra_state` gave."""
+        for target, own in zip((self.target_actor, self.target_critics), state["targets"], strict=True):
+            target.load_state_dict(own)
+        self.generator.set_state(state["actions"])
+        self.steps = state["steps"]
+
     @classmethod
     def side_by_side(cls, stages: Sequence[ActorCriticStage]) -> StageGroup[ActorCriticStage]:
         """Return the stages of several seeds, to be trained in one pass."""
@@ -192,14 +204,14 @@ class ActorCriticStages(StageGroup[ActorCriticStage]):
         self.critics = ModuleStack([stage.critics for stage in stages])
         self.target_actors = ModuleStack([stage.target_actor for stage in stages])
         self.target_critics = ModuleStack([stage.target_critics for stage in stages])
-        self._steps = 0
 
     def backward(self, batch: Batch) -> StepReport:
         """Backpropagate the TD errors into the critics of every seed, and their values into the actors."""
-        self._steps += 1
+        for stage in self.stages:
+            stage.steps += 1
         first = self.stages[0]
         numbers = first.numbers(batch, [stage.generator for stage in self.stages])
-        ask = partial(first.ask, actor_learns=first.actor_learns(self._steps))
+        ask = partial(first.ask, actor_learns=first.actor_learns(first.steps))
         stacks = [self.actors, self.critics, self.target_actors, self.target_critics]
         with span("forward"):
             asked = map_stacked(ask, stacks, batch, first.following(batch), *numbers)

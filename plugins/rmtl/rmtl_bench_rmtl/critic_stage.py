@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -100,7 +100,7 @@ class CriticStage(Stage):
         judged = torch.Generator().manual_seed(context.seed("validation-actions", paired=True))
         self.judged = actions.draw(self.valid.actor, judged)
         self._batch_size = context.evaluation_batch_size
-        self._steps = 0
+        self.steps = 0
         self._own_returns, self._exact = self.valid.returns(discount)
         mask = context.valid.label_mask
         own, other = (rewards(logits, context.valid.labels, mask) for logits in (self.valid.actor, self.judged))
@@ -163,9 +163,19 @@ class CriticStage(Stage):
 
     def after_step(self) -> None:
         """Move the target, in the steps in which it moves."""
-        self._steps += 1
-        if self._steps % self.target_every == 0:
+        self.steps += 1
+        if self.steps % self.target_every == 0:
             soft_update(self.target, self.critics, self.soft_update)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return the target network, where the generator of the actions stands, and the number of steps."""
+        return {"target": self.target.state_dict(), "actions": self.generator.get_state(), "steps": self.steps}
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that :meth:`get_extra_state` gave."""
+        self.target.load_state_dict(state["target"])
+        self.generator.set_state(state["actions"])
+        self.steps = state["steps"]
 
     @torch.no_grad()
     def evaluate(self) -> Evaluation:
@@ -229,7 +239,6 @@ class CriticStages(StageGroup[CriticStage]):
         super().__init__(stages)
         self.critics = ModuleStack([stage.critics for stage in stages])
         self.targets = ModuleStack([stage.target for stage in stages])
-        self._steps = 0
         self._gather_actors()
 
     def _gather_actors(self) -> None:
@@ -257,8 +266,9 @@ class CriticStages(StageGroup[CriticStage]):
 
     def after_step(self) -> None:
         """Move the targets, in the steps in which they move."""
-        self._steps += 1
-        if self._steps % self.stages[0].target_every == 0:
+        for stage in self.stages:
+            stage.steps += 1
+        if self.stages[0].steps % self.stages[0].target_every == 0:
             soft_update_stacked(self.targets, self.critics, self.stages[0].soft_update)
 
     @torch.no_grad()
