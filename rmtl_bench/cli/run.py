@@ -46,6 +46,7 @@ class Choices:
     checkpoint_every: float
     executor: str
     address: str | None
+    executor_options: tuple[str, ...]
     data_dir: Path | None
     fetch: bool
     profile: bool
@@ -100,6 +101,13 @@ class Choices:
 )
 @click.option("--executor", default=PROCESS, show_default=True, help="Where to run: process, inline, ray, ...")
 @click.option("--address", metavar="auto|HOST:PORT", help="The cluster of the executor, where it has one.")
+@click.option(
+    "--executor-option",
+    "executor_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the executor (repeatable); rmtl-bench info executor NAME shows which it has.",
+)
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where raw files lie (default: $RMTL_BENCH_DATA).")
 @click.option("--fetch", is_flag=True, help="Download the raw files that the suite's data sets lack.")
 @click.option("--profile", is_flag=True, help="Write down where the time of each run goes, with a trace.")

@@ -13,6 +13,7 @@ import click
 from rmtl_bench.cli.options import output_width, warn_of_problems
 from rmtl_bench.cli.progress import LiveProgress, PlainProgress, open_progress
 from rmtl_bench.cli.run import Choices
+from rmtl_bench.contracts.catalogue import Parameter
 from rmtl_bench.contracts.cell import Cell
 from rmtl_bench.contracts.errors import DataError, UsageError
 from rmtl_bench.contracts.executor import Executor
@@ -80,15 +81,27 @@ def _options(choices: Choices) -> Options:
 def _executor(choices: Choices, registry: Registry, starter: RunStarter | None) -> Executor:
     """Return the executor that was named, told what was said of it."""
     entry = registry.find("executor", choices.executor)
-    given = {} if choices.address is None else {"address": choices.address}
-    for name in given:
-        if name not in entry.info.parameters:
-            raise UsageError(f"executor {choices.executor!r} has no {name}, given as --{name} {given[name]}")
+    given: dict[str, Any] = dict(_pair(text, entry.info.parameters) for text in choices.executor_options)
+    if choices.address is not None:
+        if "address" not in entry.info.parameters:
+            raise UsageError(f"executor {choices.executor!r} has no address, given as --address {choices.address}")
+        given["address"] = choices.address
     parameters = entry.info.resolve(given)
     if starter is not None:
         parameters["starter"] = starter
     executor: Executor = entry.load()(**parameters)
     return executor
+
+
+def _pair(text: str, parameters: Mapping[str, Parameter]) -> tuple[str, Any]:
+    """Return name and value of ``NAME=VALUE``, a number where the parameter is one; what it is not is left a text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--executor-option {text!r} is not of the form NAME=VALUE")
+    kind = parameters[name].kind if name in parameters else "str"
+    with suppress(ValueError):
+        return name, {"float": float, "int": int}.get(kind, str)(value)
+    return name, value
 
 
 def _fetch_lacking(suite: Suite, registry: Registry, sources: DataSources) -> None:

@@ -73,11 +73,13 @@ class Ending:
     """How what made a request has ended: ``status`` and ``error`` hold for those of its runs that left no ``run.json``.
 
     Where nothing went wrong there is none. ``status``: ``interrupted`` where it was ended from outside and may be made
-    again as it is, ``timeout`` or ``oom`` where a limit ended it, ``failed`` where it ended by itself.
+    again as it is, ``timeout`` or ``oom`` where a limit ended it, ``failed`` where it ended by itself. ``disk_full``:
+    there was no room for its result, and there will be none for that of any other run.
     """
 
     status: str = "failed"
     error: str = "left no result, and nobody knows why"
+    disk_full: bool = False
 
 
 class Ended(NamedTuple):

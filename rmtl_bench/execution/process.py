@@ -16,6 +16,8 @@ from rmtl_bench.contracts.run_request import RunRequest
 from rmtl_bench.execution.memory import memory_of, oom_kills
 
 LOG_TAIL = 40
+DISK_FULL = 74
+"""The exit code of a run's process that found no room for what it had to write; EX_IOERR of ``sysexits.h``."""
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 """Signals that a process does not bring upon itself."""
 _DEATH_SECONDS = 5.0
@@ -106,6 +108,8 @@ class RunProcess:
 
     def ending(self, code: int | None) -> Ending:
         """Return what is known of a process that ended with ``code``, for runs of it that left no result."""
+        if code == DISK_FULL:
+            return Ending("interrupted", "the run's process found no room on the disk", disk_full=True)
         status, reason = _judged(code)
         if code == -signal.SIGKILL and oom_kills() > self._oom_kills:
             status, reason = "oom", f"{reason}, it seems by the system, which had run out of memory"

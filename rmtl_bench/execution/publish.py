@@ -11,6 +11,8 @@ from rmtl_bench.contracts.errors import StoreError
 from rmtl_bench.contracts.executor import Ended
 from rmtl_bench.contracts.run_request import RunRequest
 from rmtl_bench.store import Store
+from rmtl_bench.store.checksums import cut_short
+from rmtl_bench.store.ingest import checked
 from rmtl_bench.store.run_files import RunRecord, iso_time, read_run, write_run
 
 LOG_FILE = "log.txt"
@@ -66,11 +68,14 @@ def publish_unstarted(store: Store, cell: Cell, reason: str) -> Outcome:
 
 
 def published_outcome(store: Store, cell: Cell, attempt: int) -> Outcome | None:
-    """Return how an attempt at a run that is in the store has ended; ``None`` if its folder cannot be read."""
+    """Return how an attempt at a run that is in the store has ended; ``None`` if its folder is damaged."""
     name = cell.run_id if attempt == 1 else f"{cell.run_id}.{attempt}"
+    folder = store.run_folder(name)
     try:
-        record = read_run(store.run_folder(name).path)
+        record = checked(folder)
     except StoreError:
+        return None
+    if cut_short(folder.path):
         return None
     return _outcome(record, sum(record.seconds.values()))
 

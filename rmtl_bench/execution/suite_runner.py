@@ -289,7 +289,9 @@ class _Work:
         del self.running[ended.request.staging]
         self.queue.put_back(again)
         if ended.ending.disk_full and again:
-            raise StoreError(f"no room is left on the disk of {self.store.path}; make some, then go on with the same command")
+            raise StoreError(
+                f"no room is left on the disk of {self.store.path}; make some, then go on with the same command"
+            )
 
     def _is_to_be_made_again(self, run: RunRequest, unpublished: _Unpublished, ending: Ending) -> bool:
         if left_a_result(run):

@@ -172,7 +172,11 @@ def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         options = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
         # A lost node is missed within seconds.
-        watch = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+        watch = {
+            "health_check_initial_delay_ms": 500,
+            "health_check_period_ms": 500,
+            "health_check_failure_threshold": 4,
+        }
         cluster = utils.Cluster(initialize_head=True, head_node_args={**options, "_system_config": watch})
         cluster.add_node(**options)
         yield cluster
