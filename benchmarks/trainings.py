@@ -72,7 +72,7 @@ def make_trainer(
         component(registry, "backbone", backbone, **(backbone_parameters or {})),
         component(registry, "weighting", weighting, **(weighting_parameters or {})),
     )
-    cell = Cell(data.dataset, "", *parts, vars(resolved), (), seed)
+    cell = Cell(data.dataset, "", *parts, resolved.identity(), (), seed)
     model = registry.find("backbone", backbone).load()(data.table.schema, **parts[0].parameters)
     chosen = registry.find("weighting", weighting).load()(data.table.schema.tasks, **parts[1].parameters)
     device = data.train.labels.device

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 
@@ -44,21 +45,52 @@ class Batch:
 
 
 class SplitRows(Protocol):
-    """The rows of one split, resident on the training device, in session order."""
+    """The rows of one split in session order; batches of them lie on the training device.
 
-    labels: Tensor
-    """float32 [N, K], 0 where missing."""
-    label_mask: Tensor | None
-    """bool [N, K], or ``None`` when no label is missing."""
-    session_end: Tensor
-    """uint8 [N]: 0 where row i+1 continues the session, 1 where the session ends, 2 where the split cuts it."""
-    optimum: Tensor | None
-    """float32 [N, K], the true probabilities of the labels where the data are simulated, else ``None``.
-
-    For judging what was learnt; to train on it would be cheating.
+    The rows are resident there, or they stay on the disk and are read as they are asked for: the numbers are the same.
+    The columns that are looked at as a whole are on the device either way, and never written to.
     """
 
+    device: torch.device
+    """Where batches and columns are."""
+
+    @property
+    def resident(self) -> bool:
+        """Whether all rows lie on the device, so that a batch is an index into tensors and nothing is read."""
+        ...
+
+    @property
+    def labels(self) -> Tensor:
+        """float32 [N, K], 0 where missing."""
+        ...
+
+    @property
+    def label_mask(self) -> Tensor | None:
+        """bool [N, K], or ``None`` when no label is missing."""
+        ...
+
+    @property
+    def session_end(self) -> Tensor:
+        """uint8 [N]: 0 where row i+1 continues the session, 1 where the session ends, 2 where the split cuts it."""
+        ...
+
+    @property
+    def optimum(self) -> Tensor | None:
+        """float32 [N, K], the true probabilities of the labels where the data are simulated, else ``None``.
+
+        For judging what was learnt; to train on it would be cheating.
+        """
+        ...
+
     def __len__(self) -> int: ...
+
+    def hold(self, blocks: Sequence[range], place: int = 0) -> None:
+        """Expect batches from these blocks of rows, and no longer from those that were announced before.
+
+        ``place``: that of the seed, where several train side by side. No blocks: the order of the epoch is at its end.
+        Any row may be asked for all the same.
+        """
+        ...
 
     def batch(self, rows: Tensor) -> Batch:
         """Return the rows at the int64 positions ``rows`` [B]; positions [S, B] give batches stacked [S, B, ...]."""

@@ -18,6 +18,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_COMPARED = 200
+_NAMES_COMPARED = 20_000
+_LISTED = 200
+
 
 class RmtlBenchError(Exception):
     """Base of all foreseen errors; its text is one clear line for the user."""
@@ -59,7 +63,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     The hint starts with a colon or a semicolon, so that it continues the sentence.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    # The time to compare two texts grows with the square of their length.
+    near = [] if len(name) > _COMPARED else difflib.get_close_matches(name, _short(names), n=3, cutoff=0.6)
     if near:
         return "; did you mean " + " or ".join(repr(n) for n in near) + "?"
-    return f"; known: {', '.join(names)}" if names else "; none is known (is a plugin missing?)"
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"; known: {', '.join(names[:_LISTED])}{more}" if names else "; none is known (is a plugin missing?)"
+
+
+def _short(names: Iterable[str]) -> list[str]:
+    return [name for name in names if len(name) <= _COMPARED][:_NAMES_COMPARED]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from rmtl_bench.contracts.cell import Component
 from rmtl_bench.contracts.dataset import SessionTable
 from rmtl_bench.contracts.errors import DataError
+from rmtl_bench.contracts.reading import read_json
 from rmtl_bench.data.checks import check_table
-from rmtl_bench.data.storage import MANIFEST, load_table
+from rmtl_bench.data.storage import LARGEST, MANIFEST, load_table
 
 RawFile = Mapping[str, Any]
 """``name``, ``bytes`` and ``sha256`` of a raw file."""
@@ -79,7 +80,7 @@ def contents_of(table: SessionTable) -> dict[str, Any]:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a prepared table; raise :class:`DataError` if there is none that can be read."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(folder / MANIFEST, LARGEST, finite=False)
         lacking = _KEYS - manifest.keys()
         if "manifest" in manifest and lacking:
             raise ValueError(f"it has no {', '.join(sorted(lacking))}")
@@ -126,23 +127,31 @@ def _stamp(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": digest}
 
 
-def _distinct(ids: Any) -> int:
+def _chunks(rows: slice) -> Iterator[slice]:
+    for start in range(rows.start, rows.stop, _CHUNK_ROWS):
+        yield slice(start, min(start + _CHUNK_ROWS, rows.stop))
+
+
+def _distinct(ids: NDArray[np.int32]) -> int:
     seen = np.zeros(int(ids.max()) + 1, bool)
-    seen[ids] = True
+    for some in _chunks(slice(0, len(ids))):
+        seen[ids[some]] = True
     return int(seen.sum())
 
 
 def _share_without_id(ids: NDArray[np.int32]) -> list[float]:
     """Return the share of rows with id 0 by column; some rows at a time, so that all their columns are at hand."""
     counts = np.zeros(ids.shape[1], np.int64)
-    for start in range(0, len(ids), _CHUNK_ROWS):
-        counts += np.count_nonzero(ids[start : start + _CHUNK_ROWS] == 0, axis=0)
+    for some in _chunks(slice(0, len(ids))):
+        counts += np.count_nonzero(ids[some] == 0, axis=0)
     return [float(count / len(ids)) for count in counts]
 
 
 def _rate(table: SessionTable, column: int, rows: slice) -> float | None:
-    labels = table.labels[rows, column]
-    if table.label_mask is None:
-        return float(labels.mean(dtype=np.float64))
-    known = table.label_mask[rows, column]
-    return float(labels[known].mean(dtype=np.float64)) if known.any() else None
+    positives = known = 0
+    for some in _chunks(rows):
+        # Labels are 0 where they are missing.
+        positives += int(np.count_nonzero(table.labels[some, column]))
+        mask = table.label_mask
+        known += some.stop - some.start if mask is None else int(np.count_nonzero(mask[some, column]))
+    return positives / known if known else None

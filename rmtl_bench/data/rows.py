@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -16,7 +16,10 @@ from rmtl_bench.contracts.dataset import SessionTable
 class DeviceRows:
     """One split of a :class:`SessionTable`, copied to ``device`` once. Implements ``SplitRows``."""
 
+    resident = True
+
     def __init__(self, table: SessionTable, split: str, device: torch.device) -> None:
+        self.device = device
         rows = table.split(split)
 
         def resident(column: NDArray[np.generic]) -> Tensor:
@@ -35,6 +38,9 @@ class DeviceRows:
     def __len__(self) -> int:
         return self.labels.shape[0]
 
+    def hold(self, blocks: Sequence[range], place: int = 0) -> None:
+        """Nothing to do: all rows are in memory."""
+
     def batch(self, rows: Tensor) -> Batch:
         """Return the rows at the int64 positions ``rows`` [B]; positions [S, B] give batches stacked [S, B, ...]."""
         return Batch(
@@ -49,5 +55,5 @@ class DeviceRows:
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Return all rows in order, ``size`` at a time."""
-        for rows in torch.arange(len(self), device=self.labels.device).split(size):
+        for rows in torch.arange(len(self), device=self.device).split(size):
             yield self.batch(rows)

@@ -77,7 +77,7 @@ def expand(suite: Suite, registry: Registry, fingerprint: Fingerprint) -> Plan:
     ``fingerprint`` is called once for each data set. Raises ``UsageError`` or ``PluginError`` for what the
     suite names wrongly, and ``DataError`` listing every data set whose raw files are missing.
     """
-    trainer = vars(TrainerSettings.resolve(suite.trainer))
+    trainer = TrainerSettings.resolve(suite.trainer).identity()
     for metric in suite.metrics:
         # No cell could do without it.
         if obstacle := registry.find("metric", metric).info.obstacle:

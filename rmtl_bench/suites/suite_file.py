@@ -42,7 +42,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import tomllib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -50,7 +50,9 @@ from typing import Any
 
 from rmtl_bench.contracts.catalogue import Parameter, resolve_parameters
 from rmtl_bench.contracts.errors import PluginError, UsageError, did_you_mean
+from rmtl_bench.contracts.wording import printable
 from rmtl_bench.plugins.registry import Origin, Registry, collision
+from rmtl_bench.suites.documents import CELLS, LONGEST_NAME, check_keys, is_name, read_document, shown
 
 KINDS = {"datasets": "dataset", "backbones": "backbone", "weightings": "weighting"}
 SCOPES = ("same-backbone", "same-weighting", "all")
@@ -77,6 +79,10 @@ _STATISTICS = {
 }
 _GRID = {kind: Parameter((), f"names of {kind}", kind="strs") for kind in KINDS}
 _WITHOUT = Parameter((), "data sets that a sample leaves out", kind="strs")
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_RIGHT_NAME = "it takes up to 100 letters, digits, '.', '_' and '-', and begins with a letter or a digit"
+LONGEST_TITLE = 1_000
+"""The most characters of a title."""
 _TABLES = {"trainer", "statistics", "comparisons", "grid", "sample", *KINDS}
 
 
@@ -117,19 +123,23 @@ class Suite:
 def read_suite(path: Path, *, sample: bool = False) -> Suite:
     """Read and check a suite file; with ``sample``, apply its ``[sample]`` section.
 
-    Raises :class:`UsageError` naming file, key and value.
+    Raises :class:`UsageError` naming file, key and value, also for what is beyond the limits of
+    :mod:`rmtl_bench.suites.documents`.
     """
-    try:
-        content = path.read_bytes()
-        document = tomllib.loads(content.decode("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"suite file {path} cannot be read: {error}") from error
+    content, document = read_document(path)
     where = f"suite file {path.name}"
+    check_keys(document, where)
     _known(document, {*_HEAD, *_TABLES}, where)
     head = resolve_parameters(where, _HEAD, {k: v for k, v in document.items() if k in _HEAD})
     for key in ("name", "grid"):
         if not document.get(key):
             raise UsageError(f"{where} has no {key!r}")
+    if not _FILE_NAME.fullmatch(head["name"]):
+        raise UsageError(f"{where}: 'name' is {shown(head['name'])}; {_RIGHT_NAME}")
+    for key, most in (("title", LONGEST_TITLE), *(("metrics", LONGEST_NAME),) * bool(head["metrics"])):
+        for text in (head[key],) if isinstance(head[key], str) else head[key]:
+            if len(text) > most or not text.isprintable():
+                raise UsageError(f"{where}: {key!r} has {shown(text)}; it takes {most} characters that can be seen")
     components = {kind: _components(document, kind, where) for kind in KINDS}
     trainer = _table(document, "trainer", where)
     notes: list[str] = []
@@ -157,7 +167,7 @@ def read_suite(path: Path, *, sample: bool = False) -> Suite:
         **{key: head[key] for key in ("name", "version", "title", "seeds", "metrics")},
         trainer=trainer,
         components=components,
-        grid=_grid(document["grid"], components, left_out, where),
+        grid=_grid(document["grid"], components, left_out, head["seeds"], where),
         statistics=_statistics(document, head["metrics"], where),
         digest=hashlib.sha256(content).hexdigest()[:16],
         sample=sample,
@@ -175,7 +185,7 @@ def _known(table: Mapping[str, Any], known: set[str], where: str) -> None:
 def _table(document: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
     table = document.get(key, {})
     if not isinstance(table, dict):
-        raise UsageError(f"{where}: [{key}] is {table!r}; it has to be a table")
+        raise UsageError(f"{where}: [{key}] is {shown(table)}; it has to be a table")
     return table
 
 
@@ -194,12 +204,13 @@ def _components(document: Mapping[str, Any], kind: str, where: str) -> dict[str,
 
 def _component(table: Any, place: str, default: SuiteComponent) -> SuiteComponent:
     if not isinstance(table, dict):
-        raise UsageError(f"{place} is {table!r}; it has to be a table")
+        raise UsageError(f"{place} is {shown(table)}; it has to be a table")
     _known(table, {"plugin", "label", "parameters"}, place)
     named = {"plugin": table.get("plugin", default.plugin), "label": table.get("label", default.label)}
     for key, value in named.items():
-        if not isinstance(value, str) or "/" in value or not value:
-            raise UsageError(f"{place}: {key!r} is {value!r}; it has to be a name without '/'")
+        if not is_name(value) or "/" in value:
+            right = f"it has to be a name without '/', of at most {LONGEST_NAME} characters"
+            raise UsageError(f"{place}: {key!r} is {shown(value)}; {right}")
     return SuiteComponent(named["label"], named["plugin"], _table(table, "parameters", place))
 
 
@@ -229,9 +240,9 @@ def _left_out(overrides: Mapping[str, Any], datasets: Mapping[str, SuiteComponen
 
 
 def _grid(
-    blocks: Any, components: Mapping[str, Mapping[str, SuiteComponent]], left_out: Sequence[str], where: str
+    blocks: Any, components: Mapping[str, Mapping[str, SuiteComponent]], left_out: Sequence[str], seeds: int, where: str
 ) -> tuple[Mapping[str, tuple[str, ...]], ...]:
-    grid = []
+    grid, cells = [], 0
     for block in _tables(blocks, "grid", where):
         resolved = resolve_parameters(f"{where}, [[grid]]", _GRID, block)
         named = resolved["datasets"] or tuple(components["datasets"])
@@ -245,6 +256,9 @@ def _grid(
                 if name not in components[kind]:
                     hint = did_you_mean(name, components[kind])
                     raise UsageError(f"{where}, [[grid]]: there is no [{kind}.{name}]{hint}")
+        cells += seeds * math.prod(len(set(resolved[kind])) for kind in KINDS)
+        if cells > CELLS:
+            raise UsageError(f"{where}: the grid has more than {CELLS:,} cells, seeds included; make it several suites")
         grid.append(resolved)
     if not grid:
         raise UsageError(f"{where}, [sample]: without {', '.join(left_out)} nothing of the grid is left")
@@ -257,7 +271,7 @@ def _statistics(document: Mapping[str, Any], metrics: Sequence[str], where: str)
     equivalence = _table(table, "equivalence", place)
     for metric, region in equivalence.items():
         if not _is_region(region):
-            raise UsageError(f'{place}: equivalence of {metric!r} is {region!r}; it takes 0.001 or "0.1%"')
+            raise UsageError(f'{place}: equivalence of {metric!r} is {shown(region)}; it takes 0.001 or "0.1%"')
     scalars = {k: v for k, v in table.items() if k != "equivalence"}
     resolved = resolve_parameters(place, _STATISTICS, scalars)
     for metric in (*resolved["headline"], *equivalence):
@@ -286,17 +300,25 @@ def list_suites(registry: Registry) -> list[tuple[Path, Origin, dict[str, Any]]]
     listed = []
     for path, origin in registry.suites:
         try:
-            document = tomllib.loads(path.read_text("utf-8"))
-            version = document.get("version", _HEAD["version"].default)
-            head = {"name": document.get("name"), "version": version, "title": document.get("title")}
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            head = {"name": path.stem, "version": 0, "title": f"cannot be read: {error}"}
+            head = _head(read_document(path)[1])
+        except UsageError as error:
+            reason = str(error).partition("cannot be read: ")[2]
+            head = {"name": path.stem, "version": 0, "title": f"cannot be read: {printable(reason)}"}
         listed.append((path, origin, head))
     return sorted(listed, key=lambda suite: (str(suite[2]["name"]), _number(suite[2]["version"])))
 
 
+def _head(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a listing shows of a suite; whether the rest of it is right is not looked at."""
+    name, title = document.get("name"), document.get("title")
+    if not isinstance(name, str) or not _FILE_NAME.fullmatch(name):
+        raise UsageError(f"cannot be read: 'name' is {shown(name)}; {_RIGHT_NAME}")
+    title = printable(title).partition("\n")[0][:LONGEST_TITLE] if isinstance(title, str) else None
+    return {"name": name, "version": _number(document.get("version", _HEAD["version"].default)), "title": title}
+
+
 def _number(version: Any) -> int:
-    return version if isinstance(version, int) else 0
+    return version if isinstance(version, int) and not isinstance(version, bool) and version > 0 else 0
 
 
 def find_suite(registry: Registry, wanted: str) -> Path:

@@ -228,3 +228,12 @@ def test_a_plan_without_cells_says_what_a_cell_is_called_like(planned):
     assert plan.only([]) == ()
     with pytest.raises(UsageError, match="called like 'dataset/backbone/weighting'"):
         plan.only(["*"])
+
+
+def test_shuffling_by_blocks_makes_other_runs_and_naming_the_default_does_not(planned):
+    plain = ids(planned())
+    assert ids(planned("[trainer]", '[trainer]\nshuffle = "rows"')) == plain
+    by_blocks = ids(planned("[trainer]", '[trainer]\nshuffle = "blocks"'))
+    smaller = ids(planned("[trainer]", '[trainer]\nshuffle = "blocks"\nshuffle_window = 8'))
+    assert by_blocks.keys() == plain.keys()
+    assert len({*plain.values(), *by_blocks.values(), *smaller.values()}) == 3 * len(plain)
