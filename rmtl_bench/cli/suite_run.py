@@ -7,6 +7,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 import click
 
@@ -56,8 +58,9 @@ def run_suite(choices: Choices, starter: RunStarter | None = None) -> int:
         _list(to_run)
         return 0
     save_plan(store, stored_plan(plan))
+    # Also where nothing is left to run: another command may have made what a dead one had begun.
+    store.clean_staging()
     if to_run:
-        store.clean_staging()
         runner = SuiteRunner(host, sources, store, progress := open_progress(), _options(choices), executor)
         _run(runner, progress, plan, to_run, attempts)
         if choices.profile:
@@ -126,7 +129,7 @@ def _expand(suite: Suite, registry: Registry, sources: DataSources) -> Plan:
 
 
 def _standing(store: Store | None, run_ids: Collection[str]) -> tuple[dict[str, str], dict[str, int]]:
-    """Return how runs ended and their highest attempts, by run id; those of ``run_ids`` that are damaged are left out."""
+    """Return how runs ended, and their highest attempts; of ``run_ids`` those that are damaged are left out."""
     if store is None:
         return {}, {}
     found = standing(store, run_ids)

@@ -30,6 +30,29 @@ _BROKEN = (
     RuntimeError,  # a password, or a compression that zipfile does not know
 )
 _CHUNK = 1 << 20
+
+HEADER_BYTES = 1 << 20
+"""The most bytes by which the header of a member of a tar file may go on: a long name, say."""
+
+MEMBERS = 200_000
+"""The most members that an archive may have."""
+
+EXPANDS = 200
+"""How many times its own size an archive may be unpacked to; up to :data:`FREELY` bytes, it may be any number of times.
+
+Tables compress to a tenth or a thirtieth. What compresses a thousandfold is made to fill a disk.
+"""
+
+FREELY = 1 << 30
+"""The bytes up to which nothing is compared with the archive's size."""
+
+_GOES_ON = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
 _ASIDE = ".unpacking-"
 _NO_FILE = "is a link or a device"
 
@@ -50,8 +73,8 @@ def unpack(archive: Path, folder: Path) -> list[Path]:
     """Unpack ``archive`` into ``folder`` and return its files there; a file of the same name is replaced.
 
     Members are written aside first. Raises :class:`DataError`, and leaves nothing, for a member with an absolute path,
-    with ``..``, with a drive or a backslash, for a link or a device, for more than the disk has room for, and for an
-    archive that is cut short or damaged.
+    with ``..``, with a drive or a backslash, for a link or a device, for more than the disk has room for or
+    :data:`EXPANDS` and :data:`MEMBERS` allow, and for an archive that is cut short or damaged.
     """
     aside = folder / f"{_ASIDE}{uuid.uuid4().hex}"
     try:
@@ -78,13 +101,18 @@ def remove_leftovers(folder: Path) -> None:
 
 def _extract(archive: Path, aside: Path) -> list[PurePosixPath]:
     room, names = shutil.disk_usage(aside).free, []
+    most = max(FREELY, EXPANDS * archive.stat().st_size)
     with closing(_members(archive)) as members:
-        for member in members:
+        for count, member in enumerate(members, 1):
             path = PurePosixPath(member.name)
             fault = member.fault or _fault_of(member.name)
             if fault:
                 raise DataError(f"{archive}: member {member.name!r} {fault}; nothing was unpacked")
             room -= member.size
+            most -= member.size
+            if most < 0 or count > MEMBERS:
+                limits = f"more than {MEMBERS:,} members or {EXPANDS} times its size"
+                raise DataError(f"{archive}: has {limits}; nothing was unpacked")
             if room < 0:
                 raise DataError(
                     f"{archive}: the disk of {aside.parent} has no room for what is in it; nothing was unpacked"
@@ -136,7 +164,18 @@ def _members(archive: Path) -> Generator[_Member, None, None]:
 
 
 class _Entry(tarfile.TarInfo):
-    """A member whose header is damaged or cut short is an error, where tarfile takes it for the archive's end."""
+    """A member whose header is damaged or cut short is an error, where tarfile takes it for the archive's end.
+
+    So is one whose header goes on for more than :data:`HEADER_BYTES`, which tarfile would read into memory at once.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Return the member of a block of 512 bytes."""
+        entry = super().frombuf(buf, encoding, errors)
+        if entry.type in _GOES_ON and entry.size > HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {entry.size} bytes")
+        return entry
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> Self:

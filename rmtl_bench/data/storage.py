@@ -14,12 +14,16 @@ from numpy.typing import NDArray
 
 from rmtl_bench.contracts.dataset import SessionTable
 from rmtl_bench.contracts.errors import DataError
+from rmtl_bench.contracts.reading import read_json
 from rmtl_bench.contracts.schema import Schema
 
 Describe = Callable[[Path], Mapping[str, Any]]
 
 FORMAT = 1
 """Version of the folder's layout; raised when an older reader could not read it."""
+
+LARGEST = 16 << 20
+"""The most bytes that ``table.json`` and the manifest may have."""
 
 MANIFEST = "manifest.json"
 """Beside the table: what it was made of and what is in it (:mod:`rmtl_bench.data.manifest`)."""
@@ -100,13 +104,16 @@ def load_table(folder: Path) -> SessionTable:
     Raises :class:`DataError` naming the folder when it is missing, damaged or of another format.
     """
     try:
-        description = json.loads((folder / "table.json").read_text(encoding="utf-8"))
+        description = read_json(folder / "table.json", LARGEST, finite=False)
         if description["format"] != FORMAT:
             raise DataError(
                 f"{folder}: format {description['format']} of a prepared table, this version reads {FORMAT}"
             )
         arrays: dict[str, Any] = {
-            name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="r") for name in description["arrays"]
+            # Only names that are known lead to no other folder; a file that holds Python objects is no memory map.
+            name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="r")
+            for name in description["arrays"]
+            if name in ARRAYS
         }
         table = SessionTable(
             schema=Schema.from_json(description["schema"]),
@@ -116,7 +123,7 @@ def load_table(folder: Path) -> SessionTable:
             **arrays,
         )
         uneven = [name for name, array in arrays.items() if len(array) != description["rows"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{folder}: no complete prepared table ({error}); delete the folder to prepare it again"
         ) from error

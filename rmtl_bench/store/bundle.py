@@ -15,7 +15,7 @@ from typing import IO
 
 from rmtl_bench.contracts.errors import DataError, StoreError, UsageError, did_you_mean
 from rmtl_bench.data.archives import SUFFIXES, is_archive, unpack
-from rmtl_bench.store.checksums import CHECKSUMS_FILE, checksums_text, digest_of, read_checksums
+from rmtl_bench.store.checksums import CHECKSUMS_FILE, checksums_text, digest_of, read_checksums, sizes_of
 from rmtl_bench.store.disk import flush, remove
 from rmtl_bench.store.layout import RunFolder, Store
 from rmtl_bench.store.merge import Merged, Selection, check_apart, merge, would_merge
@@ -167,7 +167,8 @@ def _add_run(archive: tarfile.TarFile, folder: RunFolder, selection: Selection) 
     for name in names:
         if name in checksums and name != CHECKSUMS_FILE:
             _add_file(archive, f"runs/{folder.path.name}/{name}", folder.path / name)
-    _add_text(archive, f"runs/{folder.path.name}/{CHECKSUMS_FILE}", checksums_text(checksums))
+    sizes = sizes_of(folder.path, set(checksums).intersection(names))
+    _add_text(archive, f"runs/{folder.path.name}/{CHECKSUMS_FILE}", checksums_text(checksums, sizes))
 
 
 def _add_file(archive: tarfile.TarFile, name: str, path: Path) -> None:

@@ -15,7 +15,7 @@ from rmtl_bench.store.layout import Store
 from rmtl_bench.store.leftovers import leftovers
 from rmtl_bench.store.migrations import STORE_FORMAT
 from rmtl_bench.store.plans import load_plan_file, plan_names
-from rmtl_bench.store.schema import TABLES
+from rmtl_bench.store.schema import READ_ALL
 
 _GONE = "put it back from a copy (rmtl-bench merge); the next command forgets it"
 _BROKEN = "put it back from a copy, or delete the folder and run its suite again"
@@ -97,8 +97,8 @@ def _fault_of(index: Index) -> str:
     try:
         index.query("SELECT version FROM schema_version")
         if index.known() is not None:
-            for table in TABLES:
-                index.query(f"SELECT bit_xor(hash(row)) FROM {table} AS row")  # noqa: S608 -- own names
+            for query in READ_ALL:
+                index.query(query)
     except (StoreError, UsageError) as error:
         return f"{index.path} cannot be read: {error}" if isinstance(error, UsageError) else str(error)
     return ""

@@ -1,7 +1,8 @@
 """The checksums of a run folder: what it held when it was published, by which damage is told later.
 
-``checksums.json`` names every other file of the folder with its SHA-256. Folders that were published before there were
-checksums have none.
+``checksums.json`` names every other file of the folder with its SHA-256 and its size. The checksums tell every change,
+and everything is read for that; the sizes tell at once what was cut, emptied or removed. Folders that were published
+before there were checksums have none.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +34,28 @@ def write_checksums(folder: Path) -> None:
     checksums = {name: digest_of(folder / name) for name in file_names(folder) if name != CHECKSUMS_FILE}
     path = folder / CHECKSUMS_FILE
     try:
-        path.write_text(checksums_text(checksums), encoding="utf-8")
+        path.write_text(checksums_text(checksums, sizes_of(folder, checksums)), encoding="utf-8")
     except OSError:
         remove(path)
         raise
 
 
 def keep_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
-    """Write ``checksums.json`` of these files, whatever the folder holds, in one step."""
-    write_atomically(folder / CHECKSUMS_FILE, checksums_text(checksums))
+    """Write ``checksums.json`` of these of the files that it names so far, in one step, whatever the folder holds."""
+    sizes = {name: size for name, size in read_sizes(folder).items() if name in checksums}
+    write_atomically(folder / CHECKSUMS_FILE, checksums_text(checksums, sizes))
 
 
-def checksums_text(checksums: Mapping[str, str]) -> str:
-    """Return the content of ``checksums.json`` of these files."""
+def checksums_text(checksums: Mapping[str, str], sizes: Mapping[str, int]) -> str:
+    """Return the content of ``checksums.json`` of these files; ``sizes`` in bytes."""
     data: dict[str, Any] = {"format": CHECKSUMS_FORMAT, "sha256": dict(sorted(checksums.items()))}
+    data["bytes"] = dict(sorted(sizes.items()))
     return json.dumps(data, indent=1) + "\n"
+
+
+def sizes_of(folder: Path, names: Iterable[str]) -> dict[str, int]:
+    """Return the bytes of each of these files of a folder."""
+    return {name: (folder / name).stat().st_size for name in names}
 
 
 def read_checksums(folder: Path) -> dict[str, str] | None:
@@ -54,17 +63,34 @@ def read_checksums(folder: Path) -> dict[str, str] | None:
 
     Raises :class:`StoreError` naming the file when it cannot be read or is of another format.
     """
+    data = _read(folder)
+    return None if data is None else data["sha256"]
+
+
+def read_sizes(folder: Path) -> dict[str, int]:
+    """Return the bytes of each file of a folder when it was published, by name; empty where nobody wrote them down.
+
+    Raises :class:`StoreError` as :func:`read_checksums` does.
+    """
+    data = _read(folder)
+    return {} if data is None else data["bytes"]
+
+
+def _read(folder: Path) -> dict[str, dict[str, Any]] | None:
     path = folder / CHECKSUMS_FILE
     try:
         data = read_json(path, LARGEST, links=False)
         if data["format"] != CHECKSUMS_FORMAT:
             raise StoreError(f"{path} has format {data['format']!r}; this rmtl-bench reads format {CHECKSUMS_FORMAT}")
-        return {str(name): str(digest) for name, digest in data["sha256"].items()}
+        return {
+            "sha256": {str(name): str(digest) for name, digest in data["sha256"].items()},
+            "bytes": {str(name): int(size) for name, size in data.get("bytes", {}).items()},
+        }
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise StoreError(f"{path} holds no checksums: {type(error).__name__}: {error}") from error
 
 
@@ -81,6 +107,26 @@ def faults(folder: Path, checksums: Mapping[str, str]) -> Iterator[str]:
                 yield f"{path} is not what was published: its checksum differs"
         except OSError as error:
             yield f"{path} cannot be read: {error.strerror or error}"
+
+
+def cut_short(folder: Path) -> str:
+    """Return what is wrong with the files of a folder by their names and sizes, one line; empty: nothing.
+
+    No file but ``checksums.json`` is read, and a folder without it, or without sizes in it, has nothing wrong.
+    """
+    try:
+        sizes = read_sizes(folder)
+    except StoreError as error:
+        return str(error)
+    for name, size in sizes.items():
+        path = f"{folder}/{name}"
+        try:
+            found = os.lstat(path)
+        except (OSError, ValueError):
+            return f"{path} is missing"
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+            return f"{path} has {found.st_size} bytes; {size} were published"
+    return ""
 
 
 def unlisted(folder: Path, checksums: Mapping[str, str]) -> list[str]:

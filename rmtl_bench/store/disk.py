@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import uuid
 from pathlib import Path
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -19,6 +22,15 @@ def write_atomically(path: Path, text: str) -> None:
     except BaseException:
         remove(aside)
         raise
+
+
+def is_full(error: BaseException) -> bool:
+    """Return whether an error says that a disk has no room left, or that this user may have no more of it.
+
+    Libraries put it in words of their own: their text has the system's.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    return number in _FULL or os.strerror(errno.ENOSPC) in str(error)
 
 
 def flush(path: Path) -> None:

@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import shutil
@@ -26,7 +25,7 @@ from pathlib import Path
 from rmtl_bench.contracts.errors import StoreError
 from rmtl_bench.data.locks import try_lock
 from rmtl_bench.store.checksums import write_checksums
-from rmtl_bench.store.disk import flush, remove, write_atomically
+from rmtl_bench.store.disk import flush, is_full, remove, write_atomically
 from rmtl_bench.store.migrations import STORE_FORMAT, migrate
 
 KEPT_FILE = "kept.safetensors"
@@ -154,7 +153,7 @@ class Store:
             write_checksums(staging)
         except OSError as error:
             # On a full disk, a run without checksums is better than none: to move it takes no room.
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if not is_full(error):
                 raise
         for path in (*staging.iterdir(), staging):
             flush(path)

@@ -13,7 +13,7 @@ from rmtl_bench.contracts.errors import StoreError, UsageError, did_you_mean
 from rmtl_bench.contracts.reading import read_json
 from rmtl_bench.store.disk import write_atomically
 from rmtl_bench.store.layout import Store
-from rmtl_bench.store.record_checks import check_plan
+from rmtl_bench.store.record_checks import check_plan, in_a_line
 
 PLAN_FORMAT = 1
 """The format of a plan's file, written into it."""
@@ -130,7 +130,7 @@ def load_plan_file(path: Path) -> StoredPlan:
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{path} is no plan of a suite: {type(error).__name__}: {error}") from error
+        raise StoreError(f"{path} is no plan of a suite: {in_a_line(error)}") from error
     if path.name != f"{plan.name}.json":
         raise StoreError(f"{path} holds the plan {plan.name!r}; its name is another's")
     return plan

@@ -11,6 +11,7 @@ from typing import Any
 from rmtl_bench.contracts.errors import StoreError
 from rmtl_bench.contracts.reading import read_json
 from rmtl_bench.store.layout import PROFILE_FILE
+from rmtl_bench.store.record_checks import in_a_line
 
 PROFILE_FORMAT = 1
 """The format of ``profile.json``, written into it."""
@@ -77,4 +78,4 @@ def read_profile(folder: Path) -> RunProfile | None:
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise StoreError(f"{path} is no profile of a run: {type(error).__name__}: {error}") from error
+        raise StoreError(f"{path} is no profile of a run: {in_a_line(error)}") from error

@@ -9,12 +9,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from rmtl_bench.contracts.wording import printable
+
 _ID = re.compile(r"[0-9a-f]{16}")
 _COMPONENTS = ("dataset", "backbone", "weighting")
 _TEXTS = ("name", "label", "distribution", "distribution_version")
 _LONGEST = 300
 _LONGEST_NOTE = 10_000
 _SHOWN = 60
+
+
+def in_a_line(error: BaseException) -> str:
+    """Return the kind and the text of an error in one line: a key that nobody knows is quoted as it stands."""
+    return " ".join(printable(f"{type(error).__name__}: {error}").split())
 
 
 def check_id(value: Any) -> str:

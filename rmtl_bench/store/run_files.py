@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from rmtl_bench.contracts.cell import STATUSES, Cell
 from rmtl_bench.contracts.errors import StoreError
 from rmtl_bench.contracts.reading import read_json
-from rmtl_bench.store.record_checks import check_cell, check_facts, check_id
+from rmtl_bench.store.record_checks import check_cell, check_facts, check_id, in_a_line
 from rmtl_bench.store.tables import Columns, read_parquet, write_parquet
 
 RUN_FORMAT = 1
@@ -142,7 +142,7 @@ def read_run(folder: Path) -> RunRecord:
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise StoreError(f"{path} is no record of a run: {type(error).__name__}: {error}") from error
+        raise StoreError(f"{path} is no record of a run: {in_a_line(error)}") from error
 
 
 def write_environment(folder: Path, environment: Mapping[str, Any]) -> None:

@@ -56,5 +56,5 @@ def test_json_has_the_bounds_that_there_are(shown):
     assert width["minimum"] == 1
     assert "maximum" not in width
     behaviour = parameters("weighting", "toy-equal")["behaviour"]
-    assert behaviour["choices"] == ["learn", "raise", "kill", "kill-later", "die", "lack", "hog", "sleep", "diverge", "diverge-later"]
+    assert behaviour["choices"][:3] == ["learn", "raise", "kill"]
     assert not {"minimum", "maximum"} & behaviour.keys()

@@ -237,3 +237,23 @@ def test_what_a_killed_unpacking_left_is_removed(folder):
     assert not aside.exists()
     shutil.rmtree(folder)
     remove_leftovers(folder)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+def test_a_header_that_would_fill_the_memory_is_refused_unread(refused, kind):
+    header = tarfile.TarInfo("long")
+    header.type, header.size = kind, 3 << 30
+    assert "a header of 3221225472 bytes" in refused(".tar", header.tobuf(tarfile.GNU_FORMAT) + bytes(10_240))
+
+
+@pytest.mark.parametrize("kind", [".zip", ".tar.gz"])
+def test_an_archive_that_expands_out_of_all_proportion_is_refused(refused, monkeypatch, kind):
+    monkeypatch.setattr(archives, "FREELY", 1 << 20)
+    content = packed(kind, {"zeros.csv": bytes(8 << 20)})
+    assert len(content) * archives.EXPANDS < 8 << 20
+    assert "200 times its size" in refused(kind, content)
+
+
+def test_an_archive_of_more_members_than_may_be_is_refused(refused, monkeypatch):
+    monkeypatch.setattr(archives, "MEMBERS", 2)
+    assert "more than 2 members" in refused(".tar", packed(".tar", {f"{number}.csv": b"a" for number in range(3)}))

@@ -11,7 +11,7 @@ import pytest
 
 from rmtl_bench.contracts.executor import Ending
 from rmtl_bench.contracts.run_request import RunRequest
-from rmtl_bench.execution.process import RunProcess
+from rmtl_bench.execution.process import DISK_FULL, RunProcess
 
 
 class Played:
@@ -106,3 +106,9 @@ def test_a_process_whose_starter_is_gone_is_killed_and_waited_for(process, playe
     played.end()
     assert process.kill() is None
     assert child.wait(10) == -signal.SIGKILL
+
+
+def test_a_process_that_found_the_disk_full_says_so_by_its_exit_code(process):
+    ending = process.ending(DISK_FULL)
+    assert (ending.status, ending.disk_full) == ("interrupted", True)
+    assert not process.ending(1).disk_full

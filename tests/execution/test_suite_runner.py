@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from rmtl_bench import hookimpl
-from rmtl_bench.contracts.errors import UsageError
+from rmtl_bench.contracts.errors import StoreError, UsageError
+from rmtl_bench.contracts.executor import Ended, Ending, Executor, Room
 from rmtl_bench.contracts.run_request import Limits
 from rmtl_bench.execution import Options, SuiteRunner, missing_cells
 from rmtl_bench.execution.interruption import Interruption
@@ -322,3 +323,44 @@ def test_an_executor_that_is_given_no_starter_has_one_of_its_own(workshop, new_w
     options = Options(device="cpu", jobs=1)
     executor = SuiteRunner(workshop.host, workshop.sources, workshop.store, new_watcher(), options)
     assert executor.run("toy@1", [workshop.cell(seed=77)]) == {"ok": 1}
+
+
+class _FullDisk(Executor):
+    """Says of every request that the disk was full."""
+
+    def __init__(self):
+        self.asked = []
+
+    def open(self, job, tell):
+        return Room("cpu", 1, 1)
+
+    def start(self, request):
+        self.asked.append(request)
+
+    def wait(self, seconds):
+        return [Ended(self.asked[-1], Ending("interrupted", "full", disk_full=True))]
+
+    def close(self):
+        """Nothing goes on."""
+
+
+def test_a_full_disk_stops_everything_and_counts_against_no_run(workshop, new_watcher, tmp_path):
+    store, executor, watcher = Store.open(tmp_path / "store"), _FullDisk(), new_watcher()
+    cells = [workshop.cell(seed=seed) for seed in (1, 2)]
+    runner = SuiteRunner(workshop.host, workshop.sources, store, watcher, Options(device="cpu", jobs=1), executor)
+    with pytest.raises(StoreError, match=r"no room is left .*; make some"):
+        runner.run("toy@1", cells)
+    assert [request.cell for request in executor.asked] == cells[:1]
+    assert watcher.outcomes == {}
+    assert not any([*store.runs(), *store.staging.iterdir(), *store.claims.iterdir()])
+
+
+def test_a_damaged_attempt_is_not_taken_for_another_commands(workshop, new_watcher):
+    cell = workshop.cell(seed=55)
+    workshop.execute([cell], new_watcher())
+    os.truncate(workshop.store.attempt_folder(cell.run_id, 1) / "metrics.parquet", 10)
+    options, watcher = Options(device="cpu", jobs=1), new_watcher()
+    runner = SuiteRunner(workshop.host, workshop.sources, workshop.store, watcher, options)
+    assert runner.run("toy@1", [cell]) == {"ok": 1}
+    assert watcher.elsewhere == {}
+    assert workshop.store.attempts(cell.run_id) == 2

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 import sys
 
 import numpy as np
@@ -222,3 +224,17 @@ def test_a_broken_installation_of_torch_is_a_failed_run(workshop, request_for, m
     monkeypatch.setitem(sys.modules, "torch", None)
     make_run(request, lambda event: None)
     assert "import of torch halted" in read_run(request.staging).error
+
+
+@pytest.mark.parametrize(
+    "full", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), ValueError("no: No space left on device")]
+)
+def test_a_full_disk_is_nothing_against_the_run(workshop, request_for, monkeypatch, full):
+    def write(*_):
+        raise full
+
+    monkeypatch.setattr("rmtl_bench.execution.worker.write_table", write)
+    request = request_for(workshop.cell())
+    with pytest.raises(type(full)):
+        make_run(request, lambda event: None)
+    assert not (request.staging / "run.json").exists()

@@ -179,3 +179,11 @@ def test_listing_imports_no_torch_and_the_plugins_command_reports_the_broken(
     broken = next(p for p in report["plugins"] if p["name"] == "broken-one")
     assert broken["origin"] == {"distribution": "broken-one", "version": "1.0"}
     assert "no such luck" in broken["error"]
+
+
+@pytest.mark.parametrize("name", ["", "two words", "\\x1b[2J", "../up", "two\\nlines", "x" * 101, "\\u202eback"])
+def test_a_name_that_is_none_is_reported_and_its_offer_left_out(install, name) -> None:
+    install("odd", BACKBONE.format(name=name))
+    plugin = plugin_named("odd")
+    assert "is no name" in plugin.error
+    assert plugin.offers == {}

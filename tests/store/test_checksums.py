@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 
 import pytest
 
 from rmtl_bench.contracts.errors import StoreError
 from rmtl_bench.store import layout
-from rmtl_bench.store.checksums import faults, read_checksums, unlisted
+from rmtl_bench.store.checksums import cut_short, faults, read_checksums, read_sizes, unlisted
 
 
 def test_a_published_run_has_the_checksum_of_each_of_its_files(store, publish):
@@ -66,3 +67,14 @@ def test_on_a_full_disk_a_run_is_published_without(store, stage, monkeypatch):
     run = store.publish(staging, staging.name.partition("-")[0])
     assert (run / "run.json").is_file()
     assert read_checksums(run) is None
+
+
+def test_a_file_of_another_size_is_told_without_reading_it(store, publish):
+    run = publish(store, 0)
+    size = (run / "metrics.parquet").stat().st_size
+    assert cut_short(run) == ""
+    assert read_sizes(run)["metrics.parquet"] == size
+    os.truncate(run / "metrics.parquet", 10)
+    assert cut_short(run) == f"{run / 'metrics.parquet'} has 10 bytes; {size} were published"
+    (run / "metrics.parquet").unlink()
+    assert cut_short(run) == f"{run / 'metrics.parquet'} is missing"

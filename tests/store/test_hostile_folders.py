@@ -98,6 +98,7 @@ def test_a_pipe_or_a_link_in_the_place_of_a_file_is_neither_opened_nor_followed(
         lambda path: edit_cell(path, fingerprint=0),
         lambda path: edit_cell(path, weighting={"name": "fixed"}),
         lambda path: edit_cell(path, source="elsewhere"),
+        lambda path: edit_cell(path, dataset=json.loads(path.read_text())["cell"]["dataset"] | {"two\nlines": 1}),
     ],
 )
 def test_a_record_of_other_types_sizes_and_depths_is_one_line_that_names_it(store, index, publish, damage):
@@ -149,6 +150,7 @@ PLAN = StoredPlan("paper", 1, "0" * 16, (), metrics=("auc",))
         {"title": 5},
         {"version": 2},
         {"sample": "yes"},
+        {"two\nlines": 1},
     ],
 )
 def test_a_plan_of_other_types_or_under_anothers_name_is_one_line_that_names_it(store, changes):

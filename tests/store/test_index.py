@@ -318,3 +318,20 @@ def test_reading_a_corrupt_index_asks_for_a_rebuild(index, full):
     for read in (index.scores, index.latest, lambda: index.query("SELECT 1")):
         with pytest.raises(StoreError, match=r"results\.duckdb cannot be read: .*; rebuild it"):
             read()
+
+
+def test_damage_anywhere_in_the_index_is_met_by_the_refresh_and_by_no_reader(store, index, publish):
+    for seed in range(40):
+        publish(store, seed, facts={"text": "".join(map(str, range(seed, 4000)))})
+    index.refresh()
+    before = contents(index)
+    whole = index.path.read_bytes()
+    made_anew = 0
+    # Blocks of 256 KB behind three headers of 4 KB.
+    for start in range(3 * 4096, len(whole), 1 << 18):
+        damaged = bytearray(whole)
+        damaged[start + 64 : start + 128] = bytes(64)
+        index.path.write_bytes(damaged)
+        made_anew += index.refresh().rebuilt
+        assert contents(index) == before
+    assert made_anew >= 2

@@ -35,6 +35,8 @@ _TEXTS = """
 # Up to here every whole number is a number of its own in floating point.
 _LARGEST = 2**53
 
+_SHOWN = 300
+
 
 def read_delimited(
     con: duckdb.DuckDBPyConnection,
@@ -73,7 +75,7 @@ def _reason(message: str) -> str:
         return "not a whole gzip file; is the download cut short?"
     if "utf-8" in message:
         return "the text is not UTF-8"
-    return f"cannot be read: {message.splitlines()[0]}"
+    return f"cannot be read: {message.splitlines()[0][:_SHOWN]}"
 
 
 def _check_lengths(con: duckdb.DuckDBPyConnection, table: str, path: Path, length: int) -> None:
@@ -101,7 +103,7 @@ def _check_column(con: duckdb.DuckDBPyConnection, table: str, path: Path, name: 
         return
     query = f'SELECT line_number, "{name}" FROM {table}_texts WHERE {" OR ".join(bad)} ORDER BY line_number LIMIT 1'  # noqa: S608
     for line, value in run(con, query):
-        what = "is empty" if value is None else f"is {value!r}; it must be {_right(column)}"
+        what = "is empty" if value is None else f"is {value[:_SHOWN]!r}; it must be {_right(column)}"
         raise DataError(f"{path}: line {line}, column {name!r} {what}")
 
 

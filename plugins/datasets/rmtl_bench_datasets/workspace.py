@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
+import io
 import re
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +18,18 @@ from pathlib import Path
 import duckdb
 
 from rmtl_bench.contracts.errors import DataError
+from rmtl_bench.contracts.wording import printable
 
 MEMORY = "4GB"
 """What DuckDB may hold in memory before it spills to the disk."""
+
+HEADER_BYTES = 1 << 20
+"""The most bytes that the header of a CSV file may have."""
+
+HEADER_COLUMNS = 1_000
+"""The most columns that a CSV file may have."""
+
+_SHOWN = 300
 
 
 @contextmanager
@@ -97,7 +109,7 @@ def read_csv(
     header = _header(path)
     missing = [name for name in columns if name not in header]
     if missing:
-        raise DataError(f"{path}: column {missing[0]!r} is missing; the header has {', '.join(header)}")
+        raise DataError(f"{path}: column {missing[0]!r} is missing; the header has {_in_line(', '.join(header))}")
     for name in header:
         if name not in columns and name not in unused:
             run(con, "INSERT INTO ignored_columns VALUES ($file, $name)", {"file": path.name, "name": name})
@@ -136,16 +148,31 @@ def check_unique(con: duckdb.DuckDBPyConnection, table: str, column: str, path: 
 
 def _header(path: Path) -> list[str]:
     try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", newline="") as file:
-            header = next(csv.reader(file), [])
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            begun = file.read(HEADER_BYTES + 1)
+        # A header may run over lines, where a quote does; what lies beyond is no header that anybody wrote.
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(begun, final=len(begun) <= HEADER_BYTES)
+        header = next(csv.reader(io.StringIO(text, newline="")), [])
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     if not header:
         raise DataError(f"{path}: the file is empty")
-    twice = [name for name in header if header.count(name) > 1]
+    if len(header) > HEADER_COLUMNS or (len(begun) > HEADER_BYTES and not {"\n", "\r"} & set(text)):
+        raise DataError(
+            f"{path}: the header has more than {HEADER_COLUMNS} columns or {HEADER_BYTES} bytes; is it a CSV file?"
+        )
+    twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
-        raise DataError(f"{path}: column {twice[0]!r} stands twice in the header")
+        raise DataError(f"{path}: column {_shown(twice[0])!r} stands twice in the header")
     return header
+
+
+def _in_line(text: str) -> str:
+    return _shown(" ".join(printable(text).split()))
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _read_as(column: Column) -> str:
@@ -177,6 +204,7 @@ def _check_column(
     row, value = found[0]
     line = f"line {row + 2}, " if numbered else ""
     shown = int(value) if isinstance(value, float) and value.is_integer() else value
+    shown = _shown(shown) if isinstance(shown, str) else shown
     what = "is empty" if value is None else f"is {shown!r}; it must be {_right(column)}"
     raise DataError(f"{path}: {line}column {name!r} {what}")
 
@@ -193,7 +221,9 @@ def _in_one_line(message: str, columns: Mapping[str, Column]) -> str:
     line = re.search(r"CSV Error on Line: (\d+)", message)
     where = f"line {line[1]}: " if line else ""
     if found := re.search(r'converting column "(.*)"\. Could not convert string "(.*)" to', message):
-        return f"{where}column {found[1]!r} is {found[2]!r}; it must be {_right(columns[found[1]])}"
+        # The value is quoted as it stands in the file, and may hold what looks like the rest of the message.
+        right = _right(columns[found[1]]) if found[1] in columns else "a number"
+        return f"{where}column {_shown(found[1])!r} is {_shown(found[2])!r}; it must be {right}"
     if found := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message):
         cut = "; is the file cut short?" if int(found[2]) < int(found[1]) else ""
         return f"{where}{found[2]} column{'s' * (found[2] != '1')} instead of {found[1]}{cut}"
@@ -203,4 +233,4 @@ def _in_one_line(message: str, columns: Mapping[str, Column]) -> str:
         return f"{where}the text is not UTF-8"
     if "GZIP" in message:
         return "not a whole gzip file; is the download cut short?"
-    return where + message.splitlines()[0]
+    return where + _in_line(message.splitlines()[0])

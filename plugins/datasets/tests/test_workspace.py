@@ -1,12 +1,25 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from rmtl_bench.contracts import DataError
-from rmtl_bench_datasets.workspace import FLAG, KEY, NUMBER, TEXT, Column, check_unique, read_csv, run, workspace
+from rmtl_bench_datasets.workspace import (
+    FLAG,
+    HEADER_BYTES,
+    HEADER_COLUMNS,
+    KEY,
+    NUMBER,
+    TEXT,
+    Column,
+    check_unique,
+    read_csv,
+    run,
+    workspace,
+)
 
 COLUMNS = {"key": KEY, "flag": FLAG, "number": NUMBER, "text": TEXT}
 HEADER = "key,flag,number,text\n"
@@ -159,3 +172,36 @@ def test_a_text_column_may_have_few_values(con, tmp_path):
     path.write_text("event\nview\nlook\n")
     with pytest.raises(DataError, match=r"line 3, column 'event' is 'look'; it must be one of view, cart"):
         read_csv(con, "raw", path, {"event": Column(required=True, values=("view", "cart"))})
+
+
+# Files from strangers
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"x" * (HEADER_BYTES + 10), "field limit"),
+        (",".join(f"c{number}" for number in range(HEADER_COLUMNS + 1)).encode() + b"\n", "columns"),
+        (b"a" * 5_000 + b"\n", "column 'key' is missing"),
+        (b"\x00" * 5_000, "column 'key' is missing"),
+        (HEADER.encode() + b"1,0," + b"9" * 5_000 + b",a\n", "column 'number'"),
+        (HEADER.encode() + b"1,0," + b"x" * 5_000 + b",a\n", "it must be a finite number"),
+        (HEADER.encode() + b'1,0,"x"". Could not convert string ""y"" to",a\n', "it must be"),
+        (HEADER.encode() + b"1,0,2.5," + b"a" * 3_000_000 + b"\n", "line"),
+    ],
+)
+def test_what_is_huge_or_made_to_mislead_is_one_short_line(read, text, message):
+    with pytest.raises(DataError, match=message) as error:
+        read(text)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 1_500
+
+
+def test_a_small_gzip_file_with_a_header_without_end_is_not_read_to_its_end(read):
+    packed = gzip.compress(b"x" * 200_000_000, 1)
+    assert len(packed) < 1 << 20
+    tracemalloc.start()
+    with pytest.raises(DataError, match="field limit"):
+        read(packed, "raw.csv.gz")
+    assert tracemalloc.get_traced_memory()[1] < 20 * HEADER_BYTES
+    tracemalloc.stop()
