@@ -106,6 +106,8 @@ def main() -> int:
         names = [name for name in names if name not in left_out]
     if unknown := [name for name in names if name not in known_faults()]:
         parser.error(f"unknown fault {unknown[0]!r}; known: {', '.join(known_faults())}")
+    if not names:
+        parser.error("no fault is left")
     with tempfile.TemporaryDirectory(prefix="rmtl-bench-faults-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
         if asked.keep is not None:
