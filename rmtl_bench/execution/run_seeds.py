@@ -67,7 +67,7 @@ def run_seeds(
     ends it, its seeds are run anew one after another, and the runs say so. ``memory_limit``: the bytes that the process
     may take; of a table that does not fit, batches are read from the disk. Runs whose checkpoints are at one place go
     on from there side by side; each of the others goes on alone, after them. They are written at the earliest every
-    ``checkpoint_seconds``; ``None``: those of :data:`~rmtl_bench.training.checkpoint.INTERVAL`.
+    ``checkpoint_seconds``; ``None``: those of :data:`~rmtl_bench.contracts.run_request.CHECKPOINT_SECONDS`.
     """
     data = LoadedData(table_folder, device, memory_limit)
     passes = _Passes(asked, data, registry, checkpoint_seconds)

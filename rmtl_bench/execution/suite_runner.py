@@ -61,28 +61,29 @@ class SuiteRunner:
         """
         check_device(self.options.device)
         data = self._prepare(cells)
+        work: SuiteWork | None = None
+
+        def tell(request: RunRequest, event: Mapping[str, Any]) -> None:
+            # Nothing is told before something was started.
+            if work is not None:
+                work.told(request, event)
+
         try:
-            room = self.executor.open(self._job(cells, data), self._tell_later)
+            room = self.executor.open(self._job(cells, data), tell)
             options = self.options.within(room)
             self.host.notify("rmtl_suite_started", suite=suite, cells=tuple(cells), store=self.store.path)
             self.listener.started(cells, options.jobs, options.device)
             given = self.host, self.store, self.listener, self.executor, suite, cells, sources or {}, attempts or {}
             work = SuiteWork(*given, options, data, room.machine)
-            self._work = work
-            try:
-                with Interruption() as interruption:
-                    work.run(interruption)
-            finally:
-                self.executor.close()
-                work.give_up()
-                Index(self.store).refresh()
+            with Interruption() as interruption:
+                work.run(interruption)
         finally:
             self.executor.close()
+            if work is not None:
+                work.give_up()
+                Index(self.store).refresh()
         self.host.notify("rmtl_suite_finished", suite=suite, summary=dict(work.counts))
         return work.counts
-
-    def _tell_later(self, request: RunRequest, event: Mapping[str, Any]) -> None:
-        self._work.told(request, event)
 
     def _prepare(self, cells: Sequence[Cell]) -> dict[str, PreparedData]:
         data: dict[str, PreparedData] = {}

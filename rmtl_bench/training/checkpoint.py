@@ -33,6 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from rmtl_bench.contracts.errors import DivergedError
+from rmtl_bench.contracts.run_request import CHECKPOINT_SECONDS
 from rmtl_bench.contracts.stage import Stage
 from rmtl_bench.training.checkpoint_file import CheckpointError, is_there, read, tidy, write
 from rmtl_bench.training.course import StageCourse, state_of
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from rmtl_bench.training.trainer import Trainer
 
 FORMAT = "1"
-INTERVAL = 60.0
-"""The least seconds from one checkpoint to the next."""
 SHARE = 20
 """How many times as long as the last checkpoint took the next one is waited for."""
 
@@ -59,7 +58,7 @@ class Checkpoint:
     ``path``: the file, which need not be there, in a folder that is; ``None``: nothing is read or written. ``resumes``:
     whether a file that is there is gone on from. ``resumed`` says where it was, each time; ``seconds_before``, how long
     the training had taken then. ``interval``: the least seconds from one writing to the next, by default
-    :data:`INTERVAL`; 0: after every epoch and every stage, whatever it costs.
+    :data:`~rmtl_bench.contracts.run_request.CHECKPOINT_SECONDS`; 0: after every epoch and stage, whatever it costs.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class Checkpoint:
         self.path = path
         self.run_id = run_id
         self.resumes = resumes
-        self.interval = INTERVAL if interval is None else interval
+        self.interval = CHECKPOINT_SECONDS if interval is None else interval
         self.resumed: list[dict[str, Any]] = []
         self.seconds_before = 0.0
         self._began = self._last = time.monotonic()

@@ -8,6 +8,10 @@ import sys
 
 import pytest
 
+from rmtl_bench.cli.run import PROCESS, command
+from rmtl_bench.contracts.run_request import CHECKPOINT_SECONDS
+from rmtl_bench.execution.catalogue import DEFAULT
+
 pytestmark = pytest.mark.slow
 
 
@@ -43,6 +47,12 @@ def misbehaving(toy_suite, tmp_path):
         return tmp_path / "toy.toml"
 
     return make
+
+
+def test_what_the_command_says_of_executor_and_checkpoints_is_what_they_are():
+    defaults = {option.name: option.default for option in command.params}
+    assert PROCESS == DEFAULT == defaults["executor"]
+    assert defaults["checkpoint_every"] == CHECKPOINT_SECONDS
 
 
 def test_runs_over_a_limit_are_rows_that_say_which(rmtl_bench, toy_plugin, misbehaving, tmp_path):

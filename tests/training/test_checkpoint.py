@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from rmtl_bench.contracts import Stage, StagedWeighting
 from rmtl_bench.contracts.errors import DivergedError
+from rmtl_bench.contracts.run_request import CHECKPOINT_SECONDS
 from rmtl_bench.training import checkpoint as module
 from rmtl_bench.training import checkpoint_file
 from rmtl_bench.training.checkpoint import Checkpoint, at_one_place
@@ -134,7 +135,7 @@ def test_a_finished_training_is_not_run_again(train):
 
 def test_a_short_run_writes_none(train, path):
     trainer = train(checkpoint=Checkpoint(path, "run"))
-    assert trainer.checkpoint.interval == module.INTERVAL == 60
+    assert trainer.checkpoint.interval == CHECKPOINT_SECONDS == 60
     assert not path.exists()
 
 
