@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from rmtl_bench.contracts.catalogue import (
     BackboneInfo,
     DatasetInfo,
+    ExecutorInfo,
     MetricInfo,
     Parameter,
     WeightingInfo,
@@ -34,6 +35,7 @@ __all__ = [
     "BackboneInfo",
     "DatasetInfo",
     "Download",
+    "ExecutorInfo",
     "MetricInfo",
     "Parameter",
     "Source",

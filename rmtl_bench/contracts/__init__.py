@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         BackboneInfo,
         DatasetInfo,
         Description,
+        ExecutorInfo,
         MetricInfo,
         Parameter,
         WeightingInfo,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         StoreError,
         UsageError,
     )
+    from rmtl_bench.contracts.executor import Executor
     from rmtl_bench.contracts.layers import FieldEmbedding, ParallelMLP
     from rmtl_bench.contracts.metric import Predictions
     from rmtl_bench.contracts.schema import CategoricalField, Schema, Task
@@ -67,6 +69,8 @@ _MODULE_OF = {
     "Download": "source",
     "EpochRecord": "cell",
     "Evaluation": "stage",
+    "Executor": "executor",
+    "ExecutorInfo": "catalogue",
     "FieldEmbedding": "layers",
     "GradientWeighting": "weighting",
     "LossWeighting": "weighting",
@@ -120,6 +124,8 @@ __all__ = [
     "Download",
     "EpochRecord",
     "Evaluation",
+    "Executor",
+    "ExecutorInfo",
     "FieldEmbedding",
     "GradientWeighting",
     "LossWeighting",

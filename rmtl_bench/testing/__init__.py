@@ -10,8 +10,8 @@ For a plugin's own tests, a class and one fixture::
 ``pytest --rmtl-bench-check DISTRIBUTION`` runs the same checks over all that an installed distribution offers, and so
 does ``rmtl-bench check NAME`` without pytest. :func:`checks_of` lists them. A check that fails says what to change.
 
-The kit is versioned with the harness: a release may bring further checks, so a plugin's tests should pin the versions of
-``rmtl-bench`` that they were written for.
+The kit is versioned with the harness: a release may bring further checks, so a plugin's tests should pin the versions
+of ``rmtl-bench`` that they were written for.
 """
 
 from __future__ import annotations

@@ -96,6 +96,8 @@ def run_check(check: Check, subject: Subject) -> Finding:
     except NotApplicable as reason:
         return Finding(check.name, "not applicable", str(reason))
     except Exception as error:
+        if isinstance(error, UsageError) and str(error) == subject.info.obstacle:
+            return Finding(check.name, "not applicable", str(error))
         text = (str(error).splitlines() or [""])[0]
         message = f"it raised {type(error).__name__}: {text}"
         return Finding(check.name, "broken", message, "".join(traceback.format_exception(error)))

@@ -66,6 +66,8 @@ def description_is_complete(subject: Subject) -> None:
 @check
 def target_can_be_loaded(subject: Subject) -> None:
     """The target that the description names can be imported and called."""
+    if obstacle := subject.info.obstacle:
+        raise NotApplicable(obstacle)
     try:
         target = subject.load()
     except RmtlBenchError as error:

@@ -9,9 +9,9 @@ import subprocess
 
 import pytest
 
-from rmtl_bench.contracts.executor import Ending
+from rmtl_bench.contracts.executor import DISK_FULL, Ending
 from rmtl_bench.contracts.run_request import RunRequest
-from rmtl_bench.execution.process import DISK_FULL, RunProcess
+from rmtl_bench.execution.process import RunProcess
 
 
 class Played:

@@ -88,25 +88,6 @@ def test_gradients_that_are_not_finite_show_and_raise_nothing(name, make):
 
 
 @every
-def test_the_global_generator_is_left_alone(name, make):
-    before = torch.get_rng_state()
-    weighting = make(name, 3)
-    for jacobian, losses in zip(*gradients(3), strict=True):
-        step(weighting, jacobian, losses)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-@every
-def test_weights_already_reported_do_not_change_later(name, make):
-    weighting = make(name, 3)
-    reported = []
-    for jacobian, losses in zip(*gradients(3), strict=True):
-        _, weights = step(weighting, jacobian, losses)
-        reported.append((weights, weights.clone()))
-    assert all(torch.equal(weights, then) for weights, then in reported)
-
-
-@every
 def test_single_precision_gives_single_precision(name, make):
     jacobian, losses = (values[0].float() for values in gradients(2))
     directions, weights = make(name).directions([jacobian], losses)
