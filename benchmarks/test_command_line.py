@@ -10,6 +10,13 @@ import pytest
 
 from benchmarks.figures import report
 
+ASKED = {
+    "_RMTL_BENCH_COMPLETE": "bash_complete",
+    "COMP_WORDS": "rmtl-bench run --suite s",
+    "COMP_CWORD": "3",
+}
+"""What a shell asks by when Tab is pressed after these words."""
+
 COMMANDS = {
     "empty Python": ["-c", "pass"],
     "import torch": ["-c", "import torch"],
@@ -18,6 +25,10 @@ COMMANDS = {
     "list backbones": ["-P", "-m", "rmtl_bench.cli.main", "list", "backbones", "--json"],
     "plugins": ["-P", "-m", "rmtl_bench.cli.main", "plugins", "--json"],
     "run --help": ["-P", "-m", "rmtl_bench.cli.main", "run", "--help"],
+    "Tab after run --suite s": [
+        *("-P", "-c"),
+        f"import os; os.environ.update({ASKED}); from rmtl_bench.cli.main import main; main()",
+    ],
 }
 AT_MOST = {"--help": 0.25}
 """Seconds of processor time that are promised."""

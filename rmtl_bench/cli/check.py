@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rmtl_bench.cli.catalogue import kind_named, print_json
-from rmtl_bench.cli.completion import kinds
+from rmtl_bench.cli.completion import kinds, offers
 from rmtl_bench.cli.data_options import data_dir_option, parse_settings, set_option
 from rmtl_bench.cli.options import debug_option, json_option, output_width, plugin_option
 from rmtl_bench.contracts.errors import PluginError, UsageError
@@ -27,7 +27,7 @@ _MARKS = {"ok": "ok", "broken": "BROKEN", "not applicable": "-", "left out": "le
 
 
 @click.command("check")
-@click.argument("name")
+@click.argument("name", shell_complete=offers("backbone", "weighting", "dataset", "metric", "executor"))
 @click.option("--kind", default="", metavar="KIND", shell_complete=kinds, help="Only what NAME offers of this kind.")
 @click.option("--only", multiple=True, metavar="CHECK", help="Run this check alone (repeatable).")
 @click.option("--without", multiple=True, metavar="CHECK", help="Leave this check out (repeatable).")

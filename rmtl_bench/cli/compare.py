@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from rmtl_bench.cli.completion import methods
 from rmtl_bench.cli.options import (
     asked_metrics,
     debug_option,
@@ -19,8 +20,8 @@ from rmtl_bench.cli.options import (
 
 
 @click.command("compare")
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("a", metavar="A", shell_complete=methods)
+@click.argument("b", metavar="B", shell_complete=methods)
 @suite_options
 @store_option
 @metric_option

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from rmtl_bench.cli.completion import offers
 from rmtl_bench.cli.options import debug_option, plugin_option
 from rmtl_bench.contracts.catalogue import DatasetInfo
 from rmtl_bench.plugins import load_plugins
@@ -82,7 +83,7 @@ def _megabytes(count: int) -> str:
 
 
 @click.command("fetch")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=offers("dataset"))
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where raw files belong (default: $RMTL_BENCH_DATA).")
 @click.option("--offline", is_flag=True, envvar="RMTL_BENCH_OFFLINE", help="Download nothing; say what would be.")
 @click.option("--keep-archives", is_flag=True, help="Keep archives after unpacking.")

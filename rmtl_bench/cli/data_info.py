@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from rmtl_bench.cli.catalogue import filled, parameter_json, print_json
+from rmtl_bench.cli.completion import offers
 from rmtl_bench.cli.data_options import Chosen, choose, data_dir_option, set_option
 from rmtl_bench.cli.options import debug_option, json_option, plugin_option
 from rmtl_bench.contracts.errors import DataError
@@ -25,7 +26,7 @@ from rmtl_bench.plugins import load_plugins
 
 
 @click.command("info")
-@click.argument("name")
+@click.argument("name", shell_complete=offers("dataset"))
 @set_option
 @data_dir_option
 @json_option

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, cast
 
 import click
 
+from rmtl_bench.cli.completion import dataset_settings
 from rmtl_bench.cli.options import Command
 from rmtl_bench.contracts.catalogue import DatasetInfo
 from rmtl_bench.contracts.cell import Component
@@ -38,6 +39,7 @@ def set_option(command: Command) -> Command:
         "settings",
         multiple=True,
         metavar="KEY=VALUE",
+        shell_complete=dataset_settings,
         help="A parameter other than its default (repeatable), such as sessions=day or split=[0.7,0.1,0.2].",
     )(command)
 

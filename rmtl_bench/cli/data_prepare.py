@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from rmtl_bench.cli.completion import offers, suites
 from rmtl_bench.cli.data_info import counts
 from rmtl_bench.cli.data_options import choose, data_dir_option, set_option
 from rmtl_bench.cli.options import debug_option, plugin_option
@@ -16,13 +17,15 @@ from rmtl_bench.data.manifest import read_manifest
 from rmtl_bench.data.preparation import prepared_folder
 from rmtl_bench.execution.sources import DataSources
 from rmtl_bench.plugins import Registry, load_plugins
-from rmtl_bench.suites import datasets_of, find_suite, read_suite
+from rmtl_bench.suites import datasets_of, read_variant
 
 
 @click.command("prepare")
-@click.argument("names", nargs=-1, metavar="NAME...")
+@click.argument("names", nargs=-1, metavar="NAME...", shell_complete=offers("dataset"))
 @set_option
-@click.option("--suite", "suite_name", help="Prepare what this suite needs, with its parameters.")
+@click.option(
+    "--suite", "suite_name", shell_complete=suites, help="Prepare what this suite needs, with its parameters."
+)
 @click.option("--sample", is_flag=True, help="With --suite: what its [sample] section declares.")
 @data_dir_option
 @plugin_option
@@ -50,7 +53,7 @@ def _components(
     registry: Registry, names: tuple[str, ...], settings: tuple[str, ...], suite_name: str | None, sample: bool
 ) -> list[Component]:
     if suite_name:
-        return list(datasets_of(read_suite(find_suite(registry, suite_name), sample=sample), registry))
+        return list(datasets_of(read_variant(registry, suite_name, sample=sample), registry))
     return [choose(registry, name, settings).component for name in names]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from rmtl_bench.cli.completion import offers
 from rmtl_bench.cli.data_options import data_dir_option, parse_settings, set_option
 from rmtl_bench.cli.options import debug_option, plugin_option
 from rmtl_bench.contracts.errors import DataError, RmtlBenchError, UsageError
@@ -18,7 +19,7 @@ from rmtl_bench.plugins import Registry, load_plugins
 
 
 @click.command("verify")
-@click.argument("names", nargs=-1, metavar="NAME...")
+@click.argument("names", nargs=-1, metavar="NAME...", shell_complete=offers("dataset"))
 @set_option
 @click.option("--all", "every", is_flag=True, help="Every prepared table in the cache, of whatever plugin.")
 @data_dir_option

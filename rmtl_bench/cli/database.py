@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from rmtl_bench.cli.catalogue import print_json
+from rmtl_bench.cli.completion import kept_suites
 from rmtl_bench.cli.options import debug_option, json_option, print_foreign, store_option, warn_of_problems
 from rmtl_bench.contracts.errors import StoreError
-from rmtl_bench.store import Index, Store
 
 
 @click.group("db")
@@ -24,6 +24,8 @@ def command() -> None:
 @debug_option
 def rebuild(store_path: Path) -> None:
     """Make the index anew from the run folders."""
+    from rmtl_bench.store import Index, Store
+
     done = Index(Store.open(store_path, create=False)).rebuild()
     click.echo(f"{done.ingested} runs indexed")
     warn_of_problems(done)
@@ -40,6 +42,7 @@ def check(store_path: Path, as_json: bool) -> int:
     Nothing is written. The exit code is 5 when something is damaged.
     """
     from rmtl_bench.contracts.wording import printable
+    from rmtl_bench.store import Store
     from rmtl_bench.store.check import check_store, checked_json
 
     store = Store.open(store_path, create=False)
@@ -59,7 +62,14 @@ def check(store_path: Path, as_json: bool) -> int:
 
 @command.command("export")
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only the runs of this suite (repeatable).")
+@click.option(
+    "--suite",
+    "suites",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=kept_suites,
+    help="Only the runs of this suite (repeatable).",
+)
 @click.option("--no-predictions", is_flag=True, help="Leave out the test predictions of all runs.")
 @store_option
 @debug_option
@@ -69,6 +79,7 @@ def export(target: Path, suites: tuple[str, ...], no_predictions: bool, store_pa
     Merge it elsewhere with rmtl-bench merge TARGET. A suite is NAME or NAME@VERSION, with +sample for its sample.
     """
     from rmtl_bench.contracts.wording import printable
+    from rmtl_bench.store import Store
     from rmtl_bench.store.bundle import export_store, selection_of
 
     store = Store.open(store_path, create=False)
@@ -87,6 +98,8 @@ def export(target: Path, suites: tuple[str, ...], no_predictions: bool, store_pa
 @debug_option
 def sql(query: str, store_path: Path, as_json: bool, as_csv: bool) -> None:
     """Run a read-only QUERY, e.g. "SELECT * FROM v_scores"."""
+    from rmtl_bench.store import Index, Store
+
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
     index = Index(Store.open(store_path, create=False))

@@ -8,14 +8,15 @@ from typing import Any
 import click
 
 from rmtl_bench.cli.catalogue import entry_json, filled, kind_named, print_json
+from rmtl_bench.cli.completion import kinds, names_of_kind
 from rmtl_bench.cli.options import debug_option, json_option, plugin_option
 from rmtl_bench.contracts.wording import printable
 from rmtl_bench.plugins import Registry, load_plugins
 
 
 @click.command("info")
-@click.argument("kind")
-@click.argument("name")
+@click.argument("kind", shell_complete=kinds)
+@click.argument("name", shell_complete=names_of_kind)
 @json_option
 @plugin_option
 @debug_option

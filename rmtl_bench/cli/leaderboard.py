@@ -8,6 +8,7 @@ from typing import Literal
 
 import click
 
+from rmtl_bench.cli.completion import offers, references
 from rmtl_bench.cli.options import (
     asked_metrics,
     debug_option,
@@ -27,11 +28,13 @@ from rmtl_bench.cli.options import (
 @click.option(
     "--by",
     metavar="TASK:METRIC",
+    shell_complete=offers("metric"),
     help="One table a data set, in the order of this task and metric (or TASK, or METRIC), in place of one a cell.",
 )
 @click.option(
     "--against",
     metavar="PATTERN",
+    shell_complete=references,
     help="Compare with this method, as backbone/weighting or */weighting, in place of the declared reference.",
 )
 @protocol_option

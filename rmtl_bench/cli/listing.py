@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from rmtl_bench.cli.catalogue import entry_json, kind_named, origin_json, print_json, warn_of_broken
+from rmtl_bench.cli.completion import plural_kinds
 from rmtl_bench.cli.options import debug_option, json_option, plugin_option
 from rmtl_bench.contracts.wording import printable
 from rmtl_bench.plugins import Registry, load_plugins
 
 
 @click.command("list")
-@click.argument("kind")
+@click.argument("kind", shell_complete=plural_kinds)
 @json_option
 @plugin_option
 @debug_option

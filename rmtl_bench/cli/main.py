@@ -8,13 +8,16 @@ import sys
 import traceback
 from collections.abc import Mapping
 from importlib import import_module
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from rmtl_bench.contracts.errors import RmtlBenchError, did_you_mean
 from rmtl_bench.contracts.version import __version__
 from rmtl_bench.contracts.wording import printable
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _LONGEST = 4_000
 """The most characters of an error's message that are shown."""
@@ -40,17 +43,26 @@ COMMANDS = {
     "diagnostics": Lazy("diagnostics", "Show what weightings say of themselves, and the weights they used."),
     "report": Lazy("report", "Write the report of a suite as one HTML file that opens offline and can be mailed."),
     "export": Lazy("export", "Write every score of a suite: one row a run, task and metric."),
+    "submit": Lazy("submit", "Write checked results as a submission."),
+    "verify": Lazy("verify", "Check submissions: files, or all below folders."),
     "merge": Lazy("merge", "Copy the runs and plans of OTHER, a store or an archive of one, that the store lacks."),
     "prune": Lazy("prune", "Show what can go from a store, and with --yes remove it."),
     "list": Lazy("listing", "List KIND: backbones, weightings, datasets, metrics, executors or suites."),
     "info": Lazy("info", "Show one backbone, weighting, dataset, metric, executor or suite."),
+    "suites": Lazy("suites", "Suite files: make one, check one, compare two."),
     "methods": Lazy(
         "methods",
         "Print a Markdown page on every weighting and backbone: papers, costs, parameters, where others differ.",
     ),
     "plugins": Lazy("plugins", "List the plugins found, broken ones included."),
+    "new": Lazy("new", "Write a new plugin: a distribution that installs, passes its tests and runs as it is."),
+    "doctor": Lazy("doctor", "Say what is installed, what is broken or missing, and what to type."),
+    "check": Lazy("check", "Check that a plugin keeps to its contract."),
     "data": Lazy("data", "Data sets: what exists, raw files, prepared tables."),
     "db": Lazy("database", "The store itself: check it, export it, rebuild or query its index."),
+    "completion": Lazy(
+        "completion_script", "Print the script that lets bash, zsh or fish complete commands, options and names."
+    ),
 }
 """The commands by name, in the order a user meets them."""
 
@@ -85,9 +97,21 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that ``args`` name; an unknown one gets the nearest names."""
-        if args and not args[0].startswith("-") and args[0] not in self.modules:
+        known = ctx.resilient_parsing or not args or args[0].startswith("-") or args[0] in self.modules
+        if not known:
             raise click.UsageError(f"unknown command {args[0]!r}" + did_you_mean(args[0], self.modules), ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
+        """Return the commands and options that begin so, without importing a command."""
+        from click.shell_completion import CompletionItem
+
+        commands = [
+            CompletionItem(name, help=lazy.summary)
+            for name, lazy in self.modules.items()
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -103,6 +127,11 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with a documented code."""
+    if "_RMTL_BENCH_COMPLETE" in os.environ:
+        # A shell asks what could come next.
+        from rmtl_bench.cli.completion import answer
+
+        sys.exit(answer(cli))
     debug = "--debug" in sys.argv[1:]
     try:
         code = cli.main(prog_name="rmtl-bench", standalone_mode=False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
+from rmtl_bench.cli.completion import shown_metrics, suites
 from rmtl_bench.contracts.wording import printable
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _NO_TERMINAL_WIDTH = 120
+_SUITE = "NAME, NAME@VERSION or a .toml file; +MINE behind it adds a weighting, backbone or data set."
 DEFAULT_STORE = Path("results/store")
 FORMATS = ("table", "markdown", "latex", "html", "csv", "json")
 """The formats of a report; named here too, since a --help must not import pandas. A test compares the two."""
@@ -125,13 +127,13 @@ def suite_options(command: Command) -> Command:
     command = click.option("--sample", is_flag=True, help="Take what the suite's own [sample] section declares.")(
         command
     )
-    return click.option("--suite", "suite_name", required=True, help="NAME, NAME@VERSION or a .toml file.")(command)
+    return click.option("--suite", "suite_name", required=True, shell_complete=suites, help=_SUITE)(command)
 
 
 def optional_suite_options(command: Command) -> Command:
     """``--suite NAME`` and ``--sample`` for a command that does without, too; see :func:`check_sample`."""
     sample = click.option("--sample", is_flag=True, help="Take what the suite's own [sample] section declares.")
-    suite = click.option("--suite", "suite_name", default=None, help="NAME, NAME@VERSION or a .toml file.")
+    suite = click.option("--suite", "suite_name", default=None, shell_complete=suites, help=_SUITE)
     return suite(sample(command))
 
 
@@ -148,6 +150,7 @@ def metric_option(command: Command) -> Command:
         "metrics",
         multiple=True,
         metavar="NAME",
+        shell_complete=shown_metrics,
         help="Show this metric (repeatable), or all; csv and json hold all anyway.",
     )(command)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rmtl_bench.cli.completion import cells, executor_options, listed_words, offers, words
 from rmtl_bench.cli.options import (
     Duration,
     NumberOrAuto,
@@ -17,6 +18,8 @@ from rmtl_bench.cli.options import (
     store_option,
     suite_options,
 )
+from rmtl_bench.contracts.cell import STATUSES
+from rmtl_bench.training.settings import PRECISIONS
 
 if TYPE_CHECKING:
     from rmtl_bench.execution import RunStarter
@@ -58,7 +61,11 @@ class Choices:
 @suite_options
 @store_option
 @click.option(
-    "--only", multiple=True, metavar="PATTERN", help="Only cells like 'dataset/backbone/weighting' (repeatable)."
+    "--only",
+    multiple=True,
+    metavar="PATTERN",
+    shell_complete=cells,
+    help="Only cells like 'dataset/backbone/weighting' (repeatable).",
 )
 @click.option("--jobs", type=click.IntRange(min=0), default=0, help="Runs at once; default: one a core, one on a GPU.")
 @click.option(
@@ -71,17 +78,25 @@ class Choices:
     metavar="auto|N",
     help="Seeds of a cell to train side by side.  [default: auto on a GPU, 1 on the CPU]",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    shell_complete=words("auto", "cpu", "cuda"),
+    help="auto, cpu, cuda or cuda:N.",
+)
 @click.option(
     "--precision",
     default="",
     metavar="NAME",
+    shell_complete=words(*PRECISIONS),
     help="float32, tf32 or bf16 in place of the suite's own; it is then called SUITE-NAME.",
 )
 @click.option(
     "--retry",
     default="",
     metavar="STATUS,...",
+    shell_complete=listed_words("all", *(status for status in STATUSES if status != "ok")),
     help="Run these again: failed, timeout, oom, diverged, skipped; 'all' for all of them.",
 )
 @click.option("--timeout", type=Duration(), metavar="TIME", help="Stop a run that takes longer, e.g. 30m or 2h.")
@@ -99,13 +114,20 @@ class Choices:
     metavar="TIME",
     help="The least time from one checkpoint of a run to the next; 0: after every epoch.  [default: 60s]",
 )
-@click.option("--executor", default=PROCESS, show_default=True, help="Where to run: process, inline, ray, ...")
+@click.option(
+    "--executor",
+    default=PROCESS,
+    show_default=True,
+    shell_complete=offers("executor"),
+    help="Where to run: process, inline, ray, ...",
+)
 @click.option("--address", metavar="auto|HOST:PORT", help="The cluster of the executor, where it has one.")
 @click.option(
     "--executor-option",
     "executor_options",
     multiple=True,
     metavar="NAME=VALUE",
+    shell_complete=executor_options,
     help="A parameter of the executor (repeatable); rmtl-bench info executor NAME shows which it has.",
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where raw files lie (default: $RMTL_BENCH_DATA).")

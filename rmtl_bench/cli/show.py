@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from rmtl_bench.cli.catalogue import print_json
+from rmtl_bench.cli.completion import runs
 from rmtl_bench.cli.options import debug_option, json_option, output_width, print_foreign, store_option
 
 
 @click.command("show")
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=runs)
 @store_option
 @json_option
 @debug_option

@@ -132,7 +132,8 @@ def load_plugins(files: Sequence[Path] = ()) -> PluginHost:
         started = time.perf_counter()
         try:
             module = point.load()
-        except Exception as error:
+        # A module that ends the program while it is imported is as broken as one that raises.
+        except (Exception, SystemExit) as error:
             plugin.fail(error, "importing")
         else:
             host.register(module, plugin)

@@ -15,7 +15,7 @@ from rmtl_bench.report.layout import check_metrics
 from rmtl_bench.report.leaderboard import LeaderboardSettings
 from rmtl_bench.statistics import DEFAULT_PROTOCOL, SCORE_COLUMNS, Family, find_protocol
 from rmtl_bench.store import Cost, Index, OtherData, Refreshed, Store, StoredPlan, load_plan, plan_names
-from rmtl_bench.suites import read_suite
+from rmtl_bench.suites import name_with, read_suite, split_additions
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ class StoredSuite:
         declared = self.plan.statistics
         methods = set(self.scores["method"])
         delta_m = declared["delta_m"]
-        reference, notes = Family("reference", ("*",), (declared["reference"],), declared["scope"]), []
+        reference, *families = declared_families(declared)
+        notes = []
         if against is not None:
             notes.append(f"against {against} in place of the declared {declared['reference']}: exploratory")
             if "/" not in against:
@@ -89,7 +90,7 @@ class StoredSuite:
             reference=reference,
             protocol=protocol,
             equivalence=self.equivalence,
-            families=tuple(_family(family) for family in declared["comparisons"]),
+            families=tuple(families),
             delta_m_reference=delta_m if delta_m in methods else None,
         )
 
@@ -114,13 +115,15 @@ class StoredSuite:
 def find_plan(store: Store, name: str, *, sample: bool = False) -> StoredPlan:
     """Return the plan of a suite given as name, name@version or a .toml file; without a version, the highest run.
 
-    ``+sample`` at the end of a name is the same as ``sample``. Raises :class:`UsageError` when the suite was not run in
-    this store.
+    ``name+added`` is the suite with additions, see :mod:`rmtl_bench.suites.additions`; ``+sample`` at the end is the
+    same as ``sample``. Raises :class:`UsageError` when the suite was not run in this store.
     """
     sample, name = sample or name.endswith("+sample"), name.removesuffix("+sample")
-    if name.endswith(".toml"):
-        file = read_suite(Path(name), sample=sample)
-        name = f"{file.name}@{file.version}"
+    wanted = split_additions(name)
+    name = wanted.name
+    if wanted.suite.endswith(".toml"):
+        file = read_suite(Path(wanted.suite), sample=sample)
+        name = f"{name_with(file.name, wanted.added)}@{file.version}"
     suite, _, version = name.partition("@")
     if version and not version.isdecimal():
         raise UsageError(f"suite {name!r} has the version {version!r}; it has to be a whole number")
@@ -212,6 +215,12 @@ def _named_costs(costs: Mapping[str, Cost], plan: StoredPlan) -> pd.DataFrame:
 def _ordered(plan: StoredPlan, metrics: list[Any]) -> list[str]:
     """Return the metrics in the suite's order; those a run adds by itself come last."""
     return [m for m in plan.metrics if m in metrics] + [m for m in metrics if m not in plan.metrics]
+
+
+def declared_families(statistics: Mapping[str, Any]) -> list[Family]:
+    """Return the families that a suite declares, its reference first; raise :class:`UsageError` for a wrong pattern."""
+    reference = Family("reference", ("*",), (statistics["reference"],), statistics["scope"])
+    return [reference, *(_family(declared) for declared in statistics["comparisons"])]
 
 
 def _family(declared: Mapping[str, Any]) -> Family:

@@ -61,7 +61,7 @@ def check_store(store: Store) -> Checked:
     for path, names in found.unlisted.items():
         what = f"{path} has files that were not published with it: {', '.join(names)}"
         findings.append(Finding(path, what, "delete them, unless they are yours", False))
-    findings += [*_strangers(store), *_index_findings(store, index, known), *_plan_findings(store)]
+    findings += [*_strangers(store), *index_findings(store, index, known), *_plan_findings(store)]
     findings += [
         Finding(left.path, f"{left.path} is {left.what}", "rmtl-bench prune --yes removes it", False)
         for left in leftovers(store, _statuses(index, known))
@@ -104,7 +104,8 @@ def _fault_of(index: Index) -> str:
     return ""
 
 
-def _index_findings(store: Store, index: Index, known: Mapping[str, Stamp] | None) -> Iterator[Finding]:
+def index_findings(store: Store, index: Index, known: Mapping[str, Stamp] | None) -> Iterator[Finding]:
+    """Yield how the index differs from the run folders, and whether it can be read; ``known``: what it knows of."""
     if index.path.exists() and (fault := _fault_of(index)):
         yield Finding(index.path, fault, "rmtl-bench db rebuild; the next command that needs it does so, too", True)
     if known is None:

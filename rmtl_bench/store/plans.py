@@ -21,7 +21,9 @@ PLAN_FORMAT = 1
 LARGEST = 32 << 20
 """The most bytes that the file of a plan may have: a hundred thousand cells take half of them."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_WORD = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+# What is added to a suite stands behind a '+'; "+sample" is no part of a name.
+_NAME = re.compile(rf"{_WORD}(?:\+(?!sample(?![A-Za-z0-9._-])){_WORD})*")
 _FILE = re.compile(rf"({_NAME.pattern})@([0-9]+)(\+sample)?\.json")
 
 
@@ -73,7 +75,7 @@ def save_plan(store: Store, plan: StoredPlan) -> Path:
     Raises :class:`StoreError` when another suite file was planned under the same name and version before.
     """
     if not _NAME.fullmatch(plan.suite):
-        raise StoreError(f"suite name {plan.suite!r} has other characters than letters, digits, '.', '_' and '-'")
+        raise StoreError(f"suite name {plan.suite!r} has other characters than letters, digits, '.', '_', '-' and '+'")
     path = store.suites / f"{plan.name}.json"
     if path.exists() and (kept := load_plan_file(path)).digest != plan.digest:
         raise StoreError(

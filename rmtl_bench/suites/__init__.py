@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rmtl_bench.suites.additions import name_with, split_additions
 from rmtl_bench.suites.plan import Plan, Skipped, datasets_of, expand
 from rmtl_bench.suites.suite_file import Suite, find_suite, list_suites, read_suite
 from rmtl_bench.suites.variants import read_variant, with_precision
@@ -14,7 +15,9 @@ __all__ = [
     "expand",
     "find_suite",
     "list_suites",
+    "name_with",
     "read_suite",
     "read_variant",
+    "split_additions",
     "with_precision",
 ]

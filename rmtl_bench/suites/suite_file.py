@@ -36,6 +36,10 @@
     without = ["NAME"]               # ... data sets that it leaves out
     [sample.weightings.NAME]         # ... whose parameters it replaces, and plugin and label where it gives them
     [sample.datasets.NAME]           # a data set that stands in for NAME, named on top of every table
+
+``NAME+MINE`` is a suite with the weighting, backbone or data set ``MINE`` in every block of its grid, and
+``NAME-PRECISION`` one under another precision: see :mod:`rmtl_bench.suites.additions` and
+:mod:`rmtl_bench.suites.variants`.
 """
 
 from __future__ import annotations
@@ -79,6 +83,8 @@ _STATISTICS = {
 }
 _GRID = {kind: Parameter((), f"names of {kind}", kind="strs") for kind in KINDS}
 _WITHOUT = Parameter((), "data sets that a sample leaves out", kind="strs")
+KEYS = {"": _HEAD, "[[grid]]": _GRID, "[statistics]": _STATISTICS, "[[comparisons]]": _COMPARISON}
+"""What each table of a suite file takes, by the table as it is written; ``""`` is the top of the file."""
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _RIGHT_NAME = "it takes up to 100 letters, digits, '.', '_' and '-', and begins with a letter or a digit"
 LONGEST_TITLE = 1_000
@@ -315,6 +321,11 @@ def _head(document: Mapping[str, Any]) -> dict[str, Any]:
         raise UsageError(f"cannot be read: 'name' is {shown(name)}; {_RIGHT_NAME}")
     title = printable(title).partition("\n")[0][:LONGEST_TITLE] if isinstance(title, str) else None
     return {"name": name, "version": _number(document.get("version", _HEAD["version"].default)), "title": title}
+
+
+def is_suite_name(name: str) -> bool:
+    """Return whether a suite may be called so."""
+    return _FILE_NAME.fullmatch(name) is not None
 
 
 def _number(version: Any) -> int:
