@@ -7,7 +7,7 @@ code  meaning
 1     the command worked, but some runs failed (or: an error nobody foresaw)
 2     usage: an unknown name, parameter, device or option, a malformed suite file
 3     plugin: a plugin is broken, or two plugins claim one name
-4     data: raw files are missing or malformed
+4     data: raw files are missing or malformed; results that are no true submission
 5     store: the result store cannot be used
 130   interrupted by Ctrl-C
 ====  ======================================================================================

@@ -3,6 +3,12 @@
 The harness decides what is run and in which order, keeps the store and publishes what comes back; an executor is told
 of one request after another, makes as many at once as it has said it has room for, and says how each ended. What it
 must see to: that the files of the runs lie in the folders that the request names when it says that they have ended.
+
+How a request is made, wherever that is: ``python -P -m`` :data:`WORKER`, given ``request.to_line()`` and the end of
+the line on its standard input. It answers with one line of JSON an event (see :data:`Tell`) on its standard output,
+and what it has to say besides on its standard error; it ends when its standard input does, so that must stay open. Its
+exit code is 0 once every run has its ``run.json``, however well the run went, and :data:`DISK_FULL` where there was no
+room.
 """
 
 from __future__ import annotations
@@ -15,6 +21,12 @@ from typing import Any, NamedTuple
 
 from rmtl_bench.contracts.cell import Component
 from rmtl_bench.contracts.run_request import NO_LIMITS, Limits, RunRequest
+
+WORKER = "rmtl_bench.execution.worker"
+"""The module whose process makes the runs of a request."""
+
+DISK_FULL = 74
+"""The exit code of a run's process that found no room for what it had to write; EX_IOERR of ``sysexits.h``."""
 
 Tell = Callable[[RunRequest, Mapping[str, Any]], None]
 """Is told what a run that goes on says of itself.

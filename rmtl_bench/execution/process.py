@@ -11,13 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from rmtl_bench.contracts.executor import Ending
+from rmtl_bench.contracts.executor import DISK_FULL, Ending
 from rmtl_bench.contracts.run_request import RunRequest
 from rmtl_bench.execution.memory import memory_of, oom_kills
 
 LOG_TAIL = 40
-DISK_FULL = 74
-"""The exit code of a run's process that found no room for what it had to write; EX_IOERR of ``sysexits.h``."""
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 """Signals that a process does not bring upon itself."""
 _DEATH_SECONDS = 5.0

@@ -19,9 +19,9 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 from rmtl_bench.contracts.cell import EpochRecord
+from rmtl_bench.contracts.executor import DISK_FULL
 from rmtl_bench.contracts.run_request import RunRequest
 from rmtl_bench.execution.memory import is_out_of_memory, keep_freed_memory
-from rmtl_bench.execution.process import DISK_FULL
 from rmtl_bench.store.disk import is_full
 from rmtl_bench.store.layout import KEPT_FILE
 from rmtl_bench.store.run_files import RunRecord, iso_time, write_environment, write_predictions, write_run, write_table

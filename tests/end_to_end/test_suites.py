@@ -18,10 +18,8 @@ def _board(rmtl_bench, suite, store):
     return json.loads(shown.stdout)
 
 
-def test_smoke_fills_every_cell_and_runs_nothing_again(rmtl_bench, tmp_path):
-    store = tmp_path / "store"
-    run = rmtl_bench("run", "--suite", "smoke", "--store", store)
-    assert run.returncode == 0, run.stderr
+def test_smoke_fills_every_cell_and_runs_nothing_again(rmtl_bench, smoke_run):
+    store = smoke_run.store
     again = rmtl_bench("run", "--suite", "smoke", "--store", store)
     assert again.returncode == 0
     assert "nothing to run" in again.stderr
