@@ -105,7 +105,9 @@ def run(*command: object, work: Path = ROOT, quiet: bool = False) -> None:
     words = [str(word) for word in command]
     # A path to the checkout would let the wheels' tests pass without the wheels.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(words, cwd=work, env=environment, capture_output=quiet, text=True, check=False)
+    done = subprocess.run(  # noqa: S603 -- our own words
+        words, cwd=work, env=environment, capture_output=quiet, text=True, check=False
+    )
     if done.returncode:
         sys.exit(f"{' '.join(words)} ended with {done.returncode}\n{done.stdout or ''}{done.stderr or ''}")
 
