@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -88,9 +89,14 @@ def _check(
         if show:
             show(finding)
     if show:
-        passed = sum(finding.state == "ok" for finding in findings)
-        click.echo(f"  {passed} of {len(findings)} checks passed in {time.perf_counter() - started:.1f} s\n")
+        click.echo(f"  {_counted(findings)} in {time.perf_counter() - started:.1f} s\n")
     return findings
+
+
+def _counted(findings: Sequence[Finding]) -> str:
+    counts = Counter[str](finding.state for finding in findings)
+    said = {"ok": "passed", "broken": "failed", "not applicable": "not applicable", "left out": "left out"}
+    return ", ".join(f"{counts[state]} {words}" for state, words in said.items() if counts[state] or state == "ok")
 
 
 def _show(with_traceback: bool, finding: Finding) -> None:

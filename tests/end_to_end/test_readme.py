@@ -55,6 +55,11 @@ def test_the_example_is_listed_runs_and_appears_on_the_leaderboard(rmtl_bench, i
     assert min(r["mean"] for r in rows if r["metric"] == "auc") > 0.6
 
 
+def test_the_example_keeps_to_its_contracts(rmtl_bench, installed):
+    checked = rmtl_bench("check", "my-methods", env=_path(installed[1]))
+    assert checked.returncode == 0, checked.stdout
+
+
 def test_a_broken_package_is_listed_and_the_rest_works(rmtl_bench, installed, fake_distribution):
     _, site = installed
     broken = fake_distribution("half-done", "raise RuntimeError('half an idea')\n")
