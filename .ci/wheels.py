@@ -96,6 +96,7 @@ def try_wheels(wheels: list[Path], folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     run(programs / "python", "-m", "pip", "install", "--quiet", "--no-deps", work / "my-methods")
+    run(rmtl_bench, "check", "my-methods", work=work)
     run(rmtl_bench, "run", "--suite", "my-methods/mine.toml", work=work)
     run(rmtl_bench, "leaderboard", "--suite", "my-methods/mine.toml", work=work)
 

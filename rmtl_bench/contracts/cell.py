@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 STATUSES = ("ok", "failed", "timeout", "oom", "diverged", "interrupted", "skipped")
@@ -122,7 +123,8 @@ class EpochRecord:
 class Outcome:
     """How a run ended: one of :data:`STATUSES`, how long it took, and its traceback if it did not end well.
 
-    ``warnings``: what a run that was trained has to say, one line each.
+    ``warnings``: what a run that was trained has to say, one line each. ``folder``: that of the run in the store, with
+    its metrics and curves; ``None`` where it is not known.
     """
 
     run_id: str
@@ -130,3 +132,4 @@ class Outcome:
     seconds: float
     error: str = ""
     warnings: tuple[str, ...] = ()
+    folder: Path | None = None

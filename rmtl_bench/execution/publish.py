@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
+from pathlib import Path
 
 from rmtl_bench.contracts.cell import Cell, Outcome
 from rmtl_bench.contracts.errors import StoreError
@@ -52,9 +53,9 @@ def publish_run(store: Store, run: RunRequest, ended: Ended, started: float) -> 
             error=ended.ending.error,
         )
         write_run(run.staging, record)
-    store.publish(run.staging, run.cell.run_id)
+    folder = store.publish(run.staging, run.cell.run_id)
     # Of runs side by side, each has its share of the time.
-    return _outcome(record, sum(record.seconds.values()) if request.others else now - started)
+    return _outcome(record, sum(record.seconds.values()) if request.others else now - started, folder)
 
 
 def publish_unstarted(store: Store, cell: Cell, reason: str) -> Outcome:
@@ -63,8 +64,7 @@ def publish_unstarted(store: Store, cell: Cell, reason: str) -> Outcome:
     staging = store.staging_folder(cell.run_id)
     record = RunRecord(cell.run_id, cell, "skipped", now, now, {"total": 0.0}, reason)
     write_run(staging, record)
-    store.publish(staging, cell.run_id)
-    return _outcome(record, 0.0)
+    return _outcome(record, 0.0, store.publish(staging, cell.run_id))
 
 
 def published_outcome(store: Store, cell: Cell, attempt: int) -> Outcome | None:
@@ -77,9 +77,9 @@ def published_outcome(store: Store, cell: Cell, attempt: int) -> Outcome | None:
         return None
     if cut_short(folder.path):
         return None
-    return _outcome(record, sum(record.seconds.values()))
+    return _outcome(record, sum(record.seconds.values()), folder.path)
 
 
-def _outcome(record: RunRecord, seconds: float) -> Outcome:
+def _outcome(record: RunRecord, seconds: float, folder: Path) -> Outcome:
     warnings = tuple(str(text) for text in record.facts.get("warnings", ()))
-    return Outcome(record.run_id, record.status, seconds, record.error, warnings)
+    return Outcome(record.run_id, record.status, seconds, record.error, warnings, folder)

@@ -39,21 +39,19 @@ def values_of(record: EpochRecord) -> dict[str, float]:
     return _finite(values.items())
 
 
-def measured_of(store: Path, run_id: str) -> dict[str, float]:
-    """Return the test metrics of a published run by name, ``test/auc/click``; none if the run has no metrics.
+def measured_of(folder: Path | None) -> dict[str, float]:
+    """Return the test metrics of a run by name, ``test/auc/click``, from its folder; none if the run has no metrics.
 
-    ``docs/store.md`` describes the folders: the latest attempt at a run has the highest number behind its id.
+    ``docs/store.md`` describes the files.
     """
-    attempts = [folder for folder in (store / "runs").glob(f"{run_id}*") if (folder / "metrics.parquet").is_file()]
-    if not attempts:
+    if folder is None or not (folder / "metrics.parquet").is_file():
         return {}
     # Imported here: every command imports this module, and few need DuckDB.
     import duckdb
 
-    latest = max(attempts, key=lambda folder: int(folder.suffix[1:] or 1))
     with duckdb.connect() as con:
         query = "SELECT metric, task, value FROM read_parquet($file)"
-        rows = con.execute(query, {"file": str(latest / "metrics.parquet")}).fetchall()
+        rows = con.execute(query, {"file": str(folder / "metrics.parquet")}).fetchall()
     return _finite((f"test/{plain(metric)}/{plain(task)}", value) for metric, task, value in rows)
 
 

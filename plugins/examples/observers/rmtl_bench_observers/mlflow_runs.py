@@ -13,8 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rmtl_bench import hookimpl
 from rmtl_bench.contracts.cell import Cell, EpochRecord, Outcome
@@ -44,17 +43,17 @@ _PARAMETERS_A_CALL = 100
 _LONGEST = 500
 
 _patience = Patience()
-_suite: dict[str, Any] = {}
-"""In the main process: the name and the store of the suite that is run."""
+_suite: dict[str, str] = {}
+"""In the main process: the name of the suite that is run."""
 _runs: dict[str, str] = {}
 """In a run's process: MLflow's ids of runs by ours. Several, where seeds are trained side by side."""
 
 
 @hookimpl
-def rmtl_suite_started(suite: str, store: Path) -> None:
+def rmtl_suite_started(suite: str) -> None:
     """Make the experiment if there is none, before the processes of runs look for it."""
     if _is_wanted():
-        _suite.update(name=suite, store=store)
+        _suite.update(name=suite)
         with _patience.trying():
             client = _client()
             if client.get_experiment_by_name(_experiment()) is None:
@@ -141,7 +140,7 @@ def _send(client: MlflowClient, run: str, values: dict[str, float], step: int) -
 def _end(client: MlflowClient, cell: Cell, outcome: Outcome) -> None:
     # One that never began has no MLflow run yet.
     run, *lost = _begun(client, cell) or [_begin(client, cell)]
-    _send(client, run, {**measured_of(_suite["store"], cell.run_id), "seconds": outcome.seconds}, 0)
+    _send(client, run, {**measured_of(outcome.folder), "seconds": outcome.seconds}, 0)
     tags = {"suite": _suite["name"], "status": outcome.status, "error": reason(outcome.error)[:_LONGEST]}
     for name, text in tags.items():
         if text:

@@ -25,17 +25,14 @@ FOLDER = "RMTL_BENCH_TENSORBOARD"
 
 _OF_A_SEED = ("seed", "run_id")
 _patience = Patience()
-_suite: dict[str, Any] = {}
-"""In the main process: the store of the suite that is run."""
 _writers: dict[str, SummaryWriter] = {}
 """In a run's process: the open logs by run id. Several, where seeds are trained side by side."""
 
 
 @hookimpl
-def rmtl_suite_started(store: Path) -> None:
-    """Remember where runs are published; see at once whether TensorBoard is installed."""
+def rmtl_suite_started() -> None:
+    """See at once whether TensorBoard is installed."""
     if _is_wanted():
-        _suite.update(store=store)
         with _patience.trying():
             _require_tensorboard()
 
@@ -67,7 +64,7 @@ def rmtl_run_finished(cell: Cell, outcome: Outcome) -> None:
             # There is one already where the executor makes runs in this very process.
             writer = _writers.pop(cell.run_id, None) or _begin(cell)
             try:
-                _end(writer, cell, outcome)
+                _end(writer, outcome)
             finally:
                 writer.close()
 
@@ -114,8 +111,8 @@ def _begin(cell: Cell) -> SummaryWriter:
     return writer
 
 
-def _end(writer: SummaryWriter, cell: Cell, outcome: Outcome) -> None:
-    for name, value in {**measured_of(_suite["store"], cell.run_id), "seconds": outcome.seconds}.items():
+def _end(writer: SummaryWriter, outcome: Outcome) -> None:
+    for name, value in {**measured_of(outcome.folder), "seconds": outcome.seconds}.items():
         writer.add_scalar(name, value, 0)
     writer.add_text("status", outcome.status, 0)
     if outcome.error:

@@ -28,7 +28,7 @@ def runs(monkeypatch, tmp_path):
     monkeypatch.setenv(mlflow_runs.URI, (tmp_path / "mlruns").as_uri())
     monkeypatch.setenv(mlflow_runs.EXPERIMENT, "mine")
     monkeypatch.setattr(mlflow_runs, "_patience", Patience())
-    mlflow_runs.rmtl_suite_started("tiny@1", tmp_path / "store")
+    mlflow_runs.rmtl_suite_started("tiny@1")
     client = mlflow.MlflowClient((tmp_path / "mlruns").as_uri())
 
     def found(cell: Cell):

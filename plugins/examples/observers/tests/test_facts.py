@@ -27,11 +27,12 @@ def test_an_epoch_is_told_without_what_no_chart_can_show():
     }
 
 
-@pytest.mark.parametrize(("attempts", "expected"), [([], {}), (["", ".2", ".10"], {"test/auc/click": 0.7})])
-def test_the_latest_attempt_of_a_run_counts(tmp_path, attempts, expected):
-    for number, attempt in enumerate(attempts):
-        folder = tmp_path / "runs" / f"0123456789abcdef{attempt}"
-        folder.mkdir(parents=True)
-        row = f"SELECT 'click' AS task, 'auc' AS metric, {0.5 + number / 10}::DOUBLE AS value"
-        duckdb.sql(f"COPY ({row} UNION ALL SELECT 'pay', 'auc', 'nan'::DOUBLE) TO '{folder / 'metrics.parquet'}'")
-    assert measured_of(tmp_path, "0123456789abcdef") == pytest.approx(expected)
+def test_what_was_measured_is_read_from_the_folder_of_the_run(tmp_path):
+    rows = "SELECT 'click' AS task, 'auc' AS metric, 0.7::DOUBLE AS value UNION ALL SELECT 'pay', 'auc', 'nan'::DOUBLE"
+    duckdb.sql(f"COPY ({rows}) TO '{tmp_path / 'metrics.parquet'}'")
+    assert measured_of(tmp_path) == {"test/auc/click": 0.7}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_run_without_metrics_has_none(tmp_path, known):
+    assert measured_of(tmp_path if known else None) == {}

@@ -45,25 +45,25 @@ print({HEAVY} & set(sys.modules))
     assert (done.stdout, done.stderr) == ("set()\n", "")
 
 
-def test_what_is_lacking_is_said_once_with_what_to_type(observers, monkeypatch, tmp_path):
+def test_what_is_lacking_is_said_once_with_what_to_type(observers, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for observer, extra in zip(observers, ("mlflow", "tensorboard"), strict=True):
         arguments = {"suite": "s@1"} if observer is mlflow_runs else {}
         with pytest.raises(UsageError, match=rf"pip install 'rmtl-bench-observers\[{extra}\]'"):
-            observer.rmtl_suite_started(store=tmp_path, **arguments)
-        observer.rmtl_suite_started(store=tmp_path, **arguments)
+            observer.rmtl_suite_started(**arguments)
+        observer.rmtl_suite_started(**arguments)
 
 
-def test_a_server_that_is_gone_is_given_up(observers, monkeypatch, tmp_path):
+def test_a_server_that_is_gone_is_given_up(observers, monkeypatch):
     pytest.importorskip("mlflow", reason="rmtl-bench-observers[mlflow] is not installed")
     from mlflow.exceptions import MlflowException
 
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     for _ in range(3):
         with pytest.raises(MlflowException):
-            mlflow_runs.rmtl_suite_started("s@1", tmp_path)
-    mlflow_runs.rmtl_suite_started("s@1", tmp_path)
+            mlflow_runs.rmtl_suite_started("s@1")
+    mlflow_runs.rmtl_suite_started("s@1")
 
 
 def test_a_success_forgets_the_failures_before_it():
