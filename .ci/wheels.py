@@ -75,7 +75,7 @@ def look_into(path: Path) -> None:
         if not any(re.search(pattern, name) for name in names):
             sys.exit(f"{path.name} lacks {pattern}")
     for name in names:
-        if re.search(r"(^|/)(results|plugins|\.git|__pycache__)/|retailrocket-part", name):
+        if re.search(r"(^|/)(results|\.git|__pycache__)/|^rmtl_bench-[^/]*/plugins/|retailrocket-part", name):
             sys.exit(f"{path.name} holds {name}")
 
 
