@@ -63,9 +63,9 @@ def test_a_plugin_takes_the_versions_that_keep_the_contracts(version, bounds):
 
 def test_the_simulated_interactions_are_always_the_same(tmp_path):
     texts = []
-    for name in ("one", "two"):
+    for name in ("first-visits", "second-visits"):
         folder = write_distribution("dataset", name, tmp_path, Registry()).folder
-        texts.append((folder / name / "interactions.csv").read_text())
+        texts.append((folder / name.replace("-", "_") / "interactions.csv").read_text())
     assert texts[0] == texts[1]
     header, *rows = texts[0].splitlines()
     assert header == "time,user,item,category,device,price,click,buy"
