@@ -43,15 +43,14 @@ def command(kind: str, name: str, as_json: bool, plugin_files: tuple[Path, ...])
 
 
 def _suite(registry: Registry, name: str) -> dict[str, Any]:
-    from rmtl_bench.suites.suite_file import find_suite, read_suite
+    from rmtl_bench.suites import find_suite, read_variant, split_additions
 
-    path = find_suite(registry, name)
-    suite = read_suite(path)
+    suite = read_variant(registry, name)
     return {
         "name": f"{suite.name}@{suite.version}",
         "kind": "suite",
         "summary": suite.title,
-        "file": str(path),
+        "file": str(find_suite(registry, split_additions(name).suite)),
         "seeds": suite.seeds,
         "metrics": list(suite.metrics),
         **{kind: list(components) for kind, components in suite.components.items()},

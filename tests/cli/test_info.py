@@ -58,3 +58,9 @@ def test_json_has_the_bounds_that_there_are(shown):
     behaviour = parameters("weighting", "toy-equal")["behaviour"]
     assert behaviour["choices"][:3] == ["learn", "raise", "kill"]
     assert not {"minimum", "maximum"} & behaviour.keys()
+
+
+def test_a_suite_with_something_added_is_shown_as_it_is_run(shown, toy_suite):
+    suite = json.loads(shown("suite", f"{toy_suite}+toy-heir", "--json"))
+    assert (suite["name"], suite["file"]) == ("toy+toy-heir@1", str(toy_suite))
+    assert suite["weightings"] == ["toy-equal", "toy-mgda", "toy-heir"]
