@@ -16,7 +16,7 @@ from rmtl_bench.cli.catalogue import kind_named, print_json
 from rmtl_bench.cli.completion import kinds, offers
 from rmtl_bench.cli.data_options import data_dir_option, parse_settings, set_option
 from rmtl_bench.cli.options import debug_option, json_option, output_width, plugin_option
-from rmtl_bench.contracts.errors import PluginError, UsageError
+from rmtl_bench.contracts.errors import PluginError, UsageError, did_you_mean
 from rmtl_bench.contracts.wording import printable
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def command(
         raise UsageError("a suite is checked by `rmtl-bench suites check`")
     raw_files = data_dir or default_data_dir()
     subjects = find_subjects(load_plugins(plugin_files), name, wanted, parse_settings(settings), raw_files)
+    _refuse_unknown_checks(subjects, (*only, *without))
     show = None if as_json else partial(_show, show_traceback)
     found = [(subject, _check(subject, only, without, show)) for subject in subjects]
     if as_json:
@@ -75,16 +76,31 @@ def command(
         raise PluginError(f"{checks}: {', '.join(broken)}")
 
 
+def _refuse_unknown_checks(subjects: Sequence[Subject], names: Sequence[str]) -> None:
+    """Raise ``UsageError`` for a name that is a check of none of the kinds that are checked."""
+    from rmtl_bench.testing.checks import checks_of
+
+    known = {check.name for subject in subjects for check in checks_of(subject.kind)}
+    kinds = " or ".join(dict.fromkeys(subject.kind for subject in subjects))
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no check {name!r} of a {kinds}" + did_you_mean(name, known))
+
+
 def _check(
     subject: Subject, only: Sequence[str], without: Sequence[str], show: Callable[[Finding], None] | None
 ) -> list[Finding]:
-    from rmtl_bench.testing.checks import run_checks
+    from rmtl_bench.testing.checks import checks_of, run_checks
 
-    findings = []
+    own = {check.name for check in checks_of(subject.kind)}
+    wanted, left_out = ([name for name in names if name in own] for names in (only, without))
+    findings: list[Finding] = []
+    if only and not wanted:
+        return findings
     started = time.perf_counter()
     if show:
         click.echo(printable(f"{subject.label} of {subject.entry.origin}"))
-    for finding in run_checks(subject, without, only):
+    for finding in run_checks(subject, left_out, wanted):
         findings.append(finding)
         if show:
             show(finding)

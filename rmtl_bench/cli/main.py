@@ -120,8 +120,8 @@ def cli() -> None:
     """Does a dynamic loss weighting really beat fixed and uncertainty weighting?
 
     Exit codes: 0 done; 1 some runs failed; 2 usage; 3 a plugin is broken or claims a taken name; 4 data are
-    missing or malformed; 5 the store cannot be used; 130 interrupted. Every command takes --debug, which
-    shows the traceback of an error.
+    missing or malformed, or a submission is not true; 5 the store cannot be used; 130 interrupted. Every
+    command takes --debug, which shows the traceback of an error.
     """
 
 

@@ -138,7 +138,7 @@ class Choices:
 @debug_option
 def command(**chosen: Any) -> int:
     """Run a suite: every cell that the store does not hold yet."""
-    from rmtl_bench.execution.device import check_device, require_device
+    from rmtl_bench.contracts.device import check_device, require_device
     from rmtl_bench.execution.pending import statuses_to_retry
     from rmtl_bench.execution.starter import RunStarter
 

@@ -42,7 +42,7 @@ class PluginError(RmtlBenchError):
 
 
 class DataError(RmtlBenchError):
-    """Raw data are missing or malformed."""
+    """Raw data are missing or malformed, or results are no true submission."""
 
     exit_code = 4
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rmtl_bench.contracts.device import cores, resolve_device
 from rmtl_bench.contracts.errors import UsageError
 from rmtl_bench.contracts.executor import Ended, Ending, Executor, Job, Room, Tell
 from rmtl_bench.contracts.run_request import RunRequest
-from rmtl_bench.execution.device import cores, resolve_device
 from rmtl_bench.execution.environment import describe_machine
 from rmtl_bench.plugins import PluginHost, load_plugins
 

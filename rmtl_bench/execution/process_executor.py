@@ -6,11 +6,11 @@ import selectors
 import time
 from collections.abc import Sequence
 
+from rmtl_bench.contracts.device import cores, default_jobs, resolve_device
 from rmtl_bench.contracts.errors import UsageError
 from rmtl_bench.contracts.executor import Ended, Ending, Executor, Job, Room, Tell
 from rmtl_bench.contracts.run_request import RunRequest
 from rmtl_bench.contracts.wording import duration, size
-from rmtl_bench.execution.device import cores, default_jobs, resolve_device
 from rmtl_bench.execution.environment import describe_machine
 from rmtl_bench.execution.memory import can_be_measured
 from rmtl_bench.execution.process import RunProcess

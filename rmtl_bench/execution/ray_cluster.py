@@ -18,8 +18,8 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from rmtl_bench.contracts.device import cores
 from rmtl_bench.contracts.errors import UsageError
-from rmtl_bench.execution.device import cores
 
 _ANSWER_SECONDS = 5.0
 """How long a cluster may take to answer at its address."""

@@ -18,11 +18,11 @@ import numpy as np
 import ray
 from ray import exceptions
 
+from rmtl_bench.contracts.device import check_device
 from rmtl_bench.contracts.errors import DataError, PluginError, RmtlBenchError, UsageError
 from rmtl_bench.contracts.executor import Ended, Ending, Executor, Job, Room, Tell
 from rmtl_bench.contracts.run_request import RunRequest
 from rmtl_bench.execution import ray_node, ray_survey, ray_tables
-from rmtl_bench.execution.device import check_device
 from rmtl_bench.execution.environment import describe_machine
 from rmtl_bench.execution.ray_cluster import Node, Share, join, nodes, on
 from rmtl_bench.store.disk import is_full

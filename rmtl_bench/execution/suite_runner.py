@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rmtl_bench.contracts.cell import Cell
+from rmtl_bench.contracts.device import check_device
 from rmtl_bench.contracts.executor import Executor, Job, PreparedData
 from rmtl_bench.contracts.run_request import RunRequest
-from rmtl_bench.execution.device import check_device
 from rmtl_bench.execution.interruption import Interruption
 from rmtl_bench.execution.listener import Listener
 from rmtl_bench.execution.options import Options

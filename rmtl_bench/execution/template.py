@@ -35,7 +35,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from rmtl_bench.execution.device import cuda_devices
+from rmtl_bench.contracts.device import cuda_devices
 from rmtl_bench.execution.process import ChildEnds
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ _IMPORTED = (
 _COMPILER = "torch._dynamo"
 _COMPILER_NEEDED = b"c"
 _MOST_SAID = 1 << 20
-_COUNT_DEVICES = "from rmtl_bench.execution.device import cuda_devices; print(cuda_devices())"
+_COUNT_DEVICES = "from rmtl_bench.contracts.device import cuda_devices; print(cuda_devices())"
 
 
 class _Leaving:

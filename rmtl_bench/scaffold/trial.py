@@ -6,8 +6,6 @@ set, one backbone, the weighting that it compares with and another one, each wit
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,10 +17,10 @@ from rmtl_bench.plugins.registry import Registry
 from rmtl_bench.scaffold.naming import Names
 from rmtl_bench.suites import Suite, list_suites, read_suite
 from rmtl_bench.suites.suite_file import KINDS, SuiteComponent
+from rmtl_bench.suites.toml_text import toml_key, toml_value
 from rmtl_bench.training.settings import TrainerSettings
 
 SEEDS = 3
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
@@ -67,21 +65,21 @@ def trial_suite(names: Names, around: Surroundings) -> str:
         f"# Tries {names.name} in a minute; too small to conclude anything.",
         "# What is changed after results were published takes a new version.",
         "schema = 1",
-        f"name = {_value(names.name)}",
+        f"name = {toml_value(names.name)}",
         "version = 1",
-        f"title = {_value(f'A minute to see that the {names.kind} {names.name} works')}",
+        f"title = {toml_value(f'A minute to see that the {names.kind} {names.name} works')}",
         f"seeds = {SEEDS}",
-        f"metrics = {_value(metrics)}",
+        f"metrics = {toml_value(metrics)}",
         "\n[trainer]",
-        *(f"{_key(name)} = {_value(value)}" for name, value in around.trainer.items()),
+        *(f"{toml_key(name)} = {toml_value(value)}" for name, value in around.trainer.items()),
         "",
         *(line for kind, components in parts.items() for each in components for line in _component(kind, each)),
         "\n[[grid]]",
-        *(f"{kind} = {_value([each.label for each in components])}" for kind, components in parts.items()),
+        *(f"{kind} = {toml_value([each.label for each in components])}" for kind, components in parts.items()),
         "\n[statistics]",
-        f"reference = {_value(reference)}",
-        f"scope = {_value(scope)}",
-        f"headline = {_value(metrics)}",
+        f"reference = {toml_value(reference)}",
+        f"scope = {toml_value(scope)}",
+        f"headline = {toml_value(metrics)}",
         'equivalence = { auc = 0.001, logloss = "0.1%" }',
     ]
     return "\n".join(lines) + "\n"
@@ -94,21 +92,12 @@ def _weightings(kind: str, own: SuiteComponent, around: Surroundings) -> Sequenc
 
 
 def _component(kind: str, component: SuiteComponent) -> Iterator[str]:
-    yield f"[{kind}.{_key(component.label)}]"
+    yield f"[{kind}.{toml_key(component.label)}]"
     if component.plugin != component.label:
-        yield f"plugin = {_value(component.plugin)}"
+        yield f"plugin = {toml_value(component.plugin)}"
     if component.parameters:
-        inner = ", ".join(f"{_key(name)} = {_value(value)}" for name, value in component.parameters.items())
+        inner = ", ".join(f"{toml_key(name)} = {toml_value(value)}" for name, value in component.parameters.items())
         yield f"parameters = {{ {inner} }}"
-
-
-def _key(name: str) -> str:
-    return name if _BARE.fullmatch(name) else _value(name)
-
-
-def _value(value: Any) -> str:
-    # Texts, numbers, truth values and lists are written in TOML as in JSON.
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _cells(suite: Suite) -> int:

@@ -84,6 +84,8 @@ def _in_order(added: str) -> tuple[str, ...]:
 def _kind_of(name: str, registry: Registry) -> str:
     if name == _SAMPLE:
         raise UsageError("nothing called 'sample' can be added to a suite; its sample is asked for by --sample")
+    if not name:
+        raise UsageError("nothing stands behind the '+' of a suite's name; it takes a weighting, backbone or dataset")
     if not is_suite_name(name):
         raise UsageError(f"{name!r} cannot be added to a suite by its name; write a suite file that names it")
     known = {kind: {entry.info.name for entry in registry.entries(KINDS[kind])} for kind in KINDS}

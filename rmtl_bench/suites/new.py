@@ -13,8 +13,6 @@ A data set with a parameter ``rows`` is asked for :data:`ROWS` of them, so that 
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +20,7 @@ from rmtl_bench.contracts.catalogue import DatasetInfo, Description, WeightingIn
 from rmtl_bench.contracts.errors import UsageError
 from rmtl_bench.plugins.registry import Entry, Registry
 from rmtl_bench.suites.suite_file import KINDS, is_suite_name
+from rmtl_bench.suites.toml_text import toml_key, toml_value
 
 ROWS = 10_000
 """Rows of a data set that can be asked for some."""
@@ -29,7 +28,6 @@ ROWS = 10_000
 SEEDS = 3
 """Seeds of a new suite: as few as a t test is believed on."""
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _BACKBONES, _WEIGHTINGS = 2, 3
 
 
@@ -80,8 +78,10 @@ def _oldest(entries: Sequence[Entry], provided: frozenset[str], count: int, kind
 
 
 def _text(wanted: NewSuite, file: str, chosen: Mapping[str, Sequence[Entry]]) -> str:
-    backbones, weightings = (", ".join(_quoted(e.info) for e in chosen[key]) for key in ("backbones", "weightings"))
-    reference = _string(f"*/{chosen['weightings'][0].info.name}")
+    backbones, weightings = (
+        ", ".join(toml_value(e.info.name) for e in chosen[key]) for key in ("backbones", "weightings")
+    )
+    reference = toml_value(f"*/{chosen['weightings'][0].info.name}")
     sections = "\n\n".join(_components(key, chosen[key]) for key in KINDS)
     return f"""\
 # rmtl-bench run --suite {file}
@@ -126,19 +126,9 @@ def _components(key: str, entries: Sequence[Entry]) -> str:
 
 
 def _component(key: str, info: Description) -> list[str]:
-    name = info.name if _BARE.fullmatch(info.name) else _string(info.name)
-    head = f"[{key}.{name}]"
+    head = f"[{key}.{toml_key(info.name)}]"
     rows = info.parameters.get("rows")
     if key == "datasets" and rows is not None and rows.kind == "int":
         asked = int(min(max(ROWS, rows.minimum), rows.maximum))
         return [head, f"parameters = {{ rows = {asked} }}"]
     return [head]
-
-
-def _quoted(info: Description) -> str:
-    return _string(info.name)
-
-
-def _string(text: str) -> str:
-    # A JSON string without escaped characters beyond ASCII is a basic string of TOML.
-    return json.dumps(text, ensure_ascii=False)

@@ -70,9 +70,9 @@ def find_subjects(
 ) -> list[Subject]:
     """Return the offers called ``name``; or, where there are none, all offers of the plugin or distribution so called.
 
-    ``kind``: only of this one. Raises :class:`~rmtl_bench.contracts.errors.UsageError` where nothing has this name, or
-    parameters are given to several offers, and :class:`~rmtl_bench.contracts.errors.PluginError` where the name is
-    taken twice, or the plugin is broken.
+    ``kind``: only of this one. Raises :class:`~rmtl_bench.contracts.errors.UsageError` where nothing has this name,
+    parameters are given to several offers, or cannot be, and :class:`~rmtl_bench.contracts.errors.PluginError` where
+    the name is taken twice, or the plugin is broken.
     """
     kinds = [kind] if kind else list(KINDS)
     named = [each for each in kinds if host.registry.claimants(each, name)]
@@ -80,6 +80,9 @@ def find_subjects(
     if given and len(entries) != 1:
         listed = ", ".join(f"{entry.info.kind} {entry.info.name!r}" for entry in entries)
         raise UsageError(f"parameters are given to one offer at a time, and {name!r} means {listed}")
+    if given:
+        # What was asked for is no fault of the plugin.
+        entries[0].component(given)
     return [Subject(entry, host, dict(given or {}), data_dir) for entry in entries]
 
 

@@ -42,7 +42,8 @@ def test_all_offers_of_a_plugin_are_checked_and_json_holds_every_finding(rmtl_be
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["right", "--only", "batch-is-not-chnged"], 2, "no check 'batch-is-not-chnged'; did you mean"),
+        (["right", "--only", "batch-is-not-chnged"], 2, "no check 'batch-is-not-chnged' of a backbone; did you mean"),
+        (["right", "--set", "widht=4"], 2, "no parameter 'widht', given as 4; did you mean 'width'?"),
         (["twice"], 3, "backbone 'twice' is claimed by"),
     ],
 )

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from rmtl_bench import ExecutorInfo, hookimpl
 from rmtl_bench.contracts import UsageError
+from rmtl_bench.contracts.device import resolve_device
 from rmtl_bench.contracts.executor import Ended, Ending
 from rmtl_bench.contracts.run_request import NO_LIMITS
-from rmtl_bench.execution.device import resolve_device
 from rmtl_bench.execution.inline_executor import InlineExecutor
 from rmtl_bench.execution.process_executor import ProcessExecutor
 

@@ -1,4 +1,4 @@
-"""Devices: what ``--device`` may say."""
+"""Devices: what ``--device`` may say, and what it means on this machine; for executors."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ import os
 import pytest
 import torch
 
+from rmtl_bench.contracts.device import check_device, default_jobs, require_device, resolve_device
 from rmtl_bench.contracts.errors import UsageError
-from rmtl_bench.execution.device import check_device, default_jobs, require_device, resolve_device
 
 
 @pytest.fixture
