@@ -89,7 +89,7 @@ def test_what_is_added_stands_behind_the_suite(wanted, suite, added, name):
         ("toy-mgda", "suite 'toy' has the weighting 'toy-mgda' already"),
         ("toy-needy", "'toy-needy' is a backbone and a weighting: write a suite file"),
         ("sample", "its sample is asked for by --sample"),
-        ("", "nothing stands behind the '+' of a suite's name"),
+        ("", "nothing stands behind the '.' of a suite's name"),
         ("ä", "'ä' cannot be added to a suite by its name"),
     ],
 )
