@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from rmtl_bench.contracts.errors import RmtlBenchError
 from rmtl_bench.plugins.host import PluginHost, load_plugins
 from rmtl_bench.testing.checks import Check, Finding, checks_of, refuse_unknown, run_check
 from rmtl_bench.testing.subjects import Subject, find_subjects
@@ -45,7 +46,10 @@ class Contract:
     def subject(self, plugin: Named, data_dir: Path | None) -> Subject:
         """Return the offer that is tested."""
         name, given = (plugin, {}) if isinstance(plugin, str) else plugin
-        (subject,) = find_subjects(loaded(self.plugin_files), name, self.kind, given, data_dir)
+        try:
+            (subject,) = find_subjects(loaded(self.plugin_files), name, self.kind, given, data_dir)
+        except RmtlBenchError as error:
+            pytest.fail(str(error), pytrace=False)
         return subject
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:

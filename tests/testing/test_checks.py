@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,14 @@ def test_a_check_is_left_out_with_its_reason(host_of):
 def test_a_contract_without_its_fixture_says_which():
     with pytest.raises(NotImplementedError, match="has to supply the fixture 'plugin': the name of a backbone"):
         BackboneContract.plugin.__wrapped__(BackboneContract())
+
+
+def test_a_contract_of_an_unknown_name_fails_in_one_line():
+    class Misspelt(BackboneContract):
+        plugin_files = (Path(__file__).with_name("wrong_backbones.py"),)
+
+    with pytest.raises(pytest.fail.Exception, match="no backbone is called 'rigth'; did you mean 'right'"):
+        BackboneContract.subject.__wrapped__(Misspelt(), "rigth", None)
 
 
 def _right(host_of):
