@@ -211,7 +211,9 @@ def test_whatever_commands_do_at_once_no_run_is_lost_and_no_reader_fails(store, 
     index = Index(store, patience=60)
     while any(command.poll() is None for command in commands):
         index.refresh()
-        scores = dict(zip(*(index.scores(metrics=["auc"])[column] for column in ("run_id", "value")), strict=True))
+        # Read once: between two readings the others go on.
+        frame = index.scores(metrics=["auc"])
+        scores = dict(zip(frame["run_id"], frame["value"], strict=True))
         assert scores.keys() >= seen
         assert all(expected[run] == pytest.approx(value) for run, value in scores.items())
         seen = set(scores)
